@@ -1,0 +1,1 @@
+"""Implementations of the ports; they know libraries and never the service."""

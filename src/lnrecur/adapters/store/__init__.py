@@ -1,0 +1,1 @@
+"""RecurrenceManager on SQL databases."""

@@ -1,0 +1,1 @@
+"""The lnrecur command: parse, ask the daemon, print."""

@@ -1,0 +1,55 @@
+"""SHA-256, tagged hashes, HMAC and HKDF, as the BOLTs use them."""
+
+from __future__ import annotations
+
+import hmac
+from functools import cache
+from hashlib import sha256 as _sha256
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+
+def sha256(*parts: bytes) -> bytes:
+    """SHA-256 of the concatenated parts."""
+    state = _sha256()
+    for part in parts:
+        state.update(part)
+    return state.digest()
+
+
+def hmac_sha256(key: bytes, *parts: bytes) -> bytes:
+    """HMAC-SHA256 of the concatenated parts."""
+    return hmac.digest(key, b"".join(parts), "sha256")
+
+
+def same_bytes(left: bytes, right: bytes) -> bool:
+    """Compare without telling by the time taken where the two differ."""
+    return hmac.compare_digest(left, right)
+
+
+def tagged_hash_state(tag: bytes) -> _Hash:
+    """A fresh SHA-256 that has already consumed SHA256(tag) twice (BIP 340); feed it the message."""
+    return _midstate(tag).copy()
+
+
+@cache
+def _midstate(tag: bytes) -> _Hash:
+    digest = _sha256(tag).digest()
+    return _sha256(digest + digest)
+
+
+def tagged_hash(tag: bytes, message: bytes) -> bytes:
+    """BIP 340's tagged hash: SHA256(SHA256(tag) || SHA256(tag) || message)."""
+    state = tagged_hash_state(tag)
+    state.update(message)
+    return state.digest()
+
+
+def hkdf_two(salt: bytes, key_material: bytes) -> tuple[bytes, bytes]:
+    """HKDF-SHA256 with empty info and 64 bytes of output, as two keys (BOLT 8)."""
+    secret = hmac_sha256(salt, key_material)
+    first = hmac_sha256(secret, b"\x01")
+    second = hmac_sha256(secret, first, b"\x02")
+    return first, second

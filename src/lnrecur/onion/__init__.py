@@ -1,0 +1,1 @@
+"""BOLT 4: blinded paths, Sphinx onions and what they carry."""

@@ -1,0 +1,1 @@
+"""The recurrence engine: calendar, windows, prices, mandates and the two state machines."""

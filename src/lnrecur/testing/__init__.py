@@ -1,0 +1,1 @@
+"""Public stand-ins for every port, for lnrecur's tests and for yours."""

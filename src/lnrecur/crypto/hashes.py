@@ -29,19 +29,22 @@ def same_bytes(left: bytes, right: bytes) -> bool:
     return hmac.compare_digest(left, right)
 
 
-def tagged_hash_state(tag: bytes) -> _Hash:
-    """A fresh SHA-256 that has already consumed SHA256(tag) twice (BIP 340); feed it the message."""
-    return _midstate(tag).copy()
-
-
-@cache
-def _midstate(tag: bytes) -> _Hash:
+def tag_once(tag: bytes) -> _Hash:
+    """A SHA-256 that has consumed SHA256(tag) twice (BIP 340), for a tag made of data; copy it before feeding it."""
     digest = _sha256(tag).digest()
     return _sha256(digest + digest)
 
 
+_kept = cache(tag_once)
+
+
+def tagged_hash_state(tag: bytes) -> _Hash:
+    """A fresh copy of `tag_once` for one of a protocol's few fixed tags: the work is done once."""
+    return _kept(tag).copy()
+
+
 def tagged_hash(tag: bytes, message: bytes) -> bytes:
-    """BIP 340's tagged hash: SHA256(SHA256(tag) || SHA256(tag) || message)."""
+    """BIP 340's tagged hash, SHA256(SHA256(tag) || SHA256(tag) || message), for a fixed tag."""
     state = tagged_hash_state(tag)
     state.update(message)
     return state.digest()

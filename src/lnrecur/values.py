@@ -27,7 +27,7 @@ Preimage = NewType("Preimage", bytes)
 """The 32 bytes that prove a payment."""
 
 OfferId = NewType("OfferId", bytes)
-"""32 bytes that identify an offer: the merkle root of its fields."""
+"""SHA-256 of an offer's TLV bytes, 32 bytes (as Core Lightning names offers)."""
 
 ChainHash = NewType("ChainHash", bytes)
 """A chain's genesis block hash, 32 bytes, in the byte order of the wire."""

@@ -6,11 +6,11 @@ and reads no other form; Core Lightning follows the text. Both forms are read he
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from lnrecur.bolt12 import fields
 from lnrecur.bolt12.errors import Bolt12Error, Breach, RuleBroken
-from lnrecur.bolt12.fields import number_table
+from lnrecur.bolt12.fields import Field, number_table
 from lnrecur.bolt12.message import Bolt12Message, write_fields
 from lnrecur.wire.bigsize import decode_bigsize, encode_bigsize
 from lnrecur.wire.errors import WireError
@@ -81,8 +81,9 @@ def read_invoice_error(data: bytes) -> InvoiceError:
 
 def write_invoice_error(text: str, *, field: int | None = None, suggested: bytes | None = None) -> InvoiceError:
     """Write an invoice_error. `suggested` is only said together with a field (BOLT 12)."""
-    values = {fields.ERRONEOUS_FIELD: field, fields.SUGGESTED_VALUE: None if field is None else suggested,
-              fields.ERROR: text}  # fmt: skip
+    values: dict[Field[Any], Any] = {fields.ERRONEOUS_FIELD: field, fields.ERROR: text}
+    if field is not None:
+        values[fields.SUGGESTED_VALUE] = suggested
     return InvoiceError(TlvStream(write_fields(values, None)))
 
 

@@ -20,6 +20,8 @@ NodeId = NewType("NodeId", bytes)
 Point = NewType("Point", bytes)
 """Any other 33-byte compressed secp256k1 point (payer_id, path_key, blinded_node_id)."""
 
+POINT_SIZE: Final = 33
+
 PaymentHash = NewType("PaymentHash", bytes)
 """SHA-256 of a preimage, 32 bytes."""
 

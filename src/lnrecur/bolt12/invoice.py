@@ -14,7 +14,7 @@ from lnrecur.bolt12.codecs import BlindedPayinfo
 from lnrecur.bolt12.errors import Breach, RuleBroken, WritingError
 from lnrecur.bolt12.fields import Field, in_invreq_range, number_table
 from lnrecur.bolt12.invoice_request import InvoiceRequest, InvoiceRequestFields, signed_stream, verify_message
-from lnrecur.bolt12.message import write_fields
+from lnrecur.bolt12.message import broken_in_writing, write_fields
 from lnrecur.crypto.keys import PrivateKey
 from lnrecur.values import Msat, PaymentHash, Point, UnixSeconds
 from lnrecur.wire.blinded_path import BlindedPath
@@ -25,7 +25,7 @@ DEFAULT_RELATIVE_EXPIRY: Final = 7200
 
 
 class Invoice(InvoiceRequestFields):
-    """An invoice that can be read (BI1 to BI10). Nothing is known about who wrote it."""
+    """An invoice that can be read (BI1 to BI10 and BI12). Nothing is known about who wrote it."""
 
     __slots__ = ()
 
@@ -72,10 +72,14 @@ class Invoice(InvoiceRequestFields):
 
     @property
     def payment_paths(self) -> tuple[tuple[BlindedPath, BlindedPayinfo], ...]:
-        """The blinded paths to pay through, each with its price, most preferred first."""
+        """The blinded paths to pay through, each with its price, most preferred first.
+
+        Paths with an unknown even feature bit are left out; one remains at least (BI12).
+        """
         paths: tuple[BlindedPath, ...] = self.values[fields.INVOICE_PATHS.name]
         infos: tuple[BlindedPayinfo, ...] = self.values[fields.INVOICE_BLINDEDPAY.name]
-        return tuple(zip(paths, infos, strict=True))
+        pairs = zip(paths, infos, strict=True)
+        return tuple((path, info) for path, info in pairs if rules.unknown_even_bit(info.features) is None)
 
     def verify_signature(self) -> None:
         """Check the signature against invoice_node_id.
@@ -139,11 +143,9 @@ class UnsignedInvoice:
         Raises:
             WritingError: a rule is broken, or the key is not invoice_node_id's.
         """
-        stream = TlvStream(self._records)
-        try:
+        with broken_in_writing():
+            stream = TlvStream(self._records)
             node_id = Invoice(stream).node_id
-        except RuleBroken as error:
-            raise WritingError(error.rule, error.breach) from error
         if node_id != key.point:
             raise WritingError(
                 "V7", _breach(fields.INVOICE_NODE_ID, "the key that signs is not the key of this node id")

@@ -38,9 +38,12 @@ class InvoiceError(Bolt12Message):
 
     def _check(self) -> None:
         if not self.has(fields.ERROR):
-            raise RuleBroken("BE1", Breach("missing: an invoice_error says what is wrong", fields.ERROR.name, 5))
+            raise RuleBroken(
+                "BE1", Breach("missing: an invoice_error says what is wrong", fields.ERROR.name, fields.ERROR.number)
+            )
         if self.has(fields.SUGGESTED_VALUE) and not self.has(fields.ERRONEOUS_FIELD):
-            raise RuleBroken("BE2", Breach("stands without erroneous_field", fields.SUGGESTED_VALUE.name, 3))
+            name, number = fields.SUGGESTED_VALUE.name, fields.SUGGESTED_VALUE.number
+            raise RuleBroken("BE2", Breach("stands without erroneous_field", name, number))
 
     @property
     def text(self) -> str:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from lnrecur.bolt12 import fields, rules, signature
-from lnrecur.bolt12.errors import Breach, NotSigned, RuleBroken, WritingError
+from lnrecur.bolt12.errors import Breach, NotSigned, WritingError
 from lnrecur.bolt12.fields import Dialect, Field, in_invreq_range, number_table
-from lnrecur.bolt12.message import Bolt12Message, write_fields
+from lnrecur.bolt12.message import Bolt12Message, broken_in_writing, write_fields
 from lnrecur.bolt12.offer import Offer, OfferFields
 from lnrecur.crypto.errors import CryptoError
 from lnrecur.crypto.keys import PrivateKey
@@ -107,11 +107,9 @@ class UnsignedInvoiceRequest:
         Raises:
             WritingError: a rule is broken, or the key is not payer_id's.
         """
-        stream = TlvStream(self._records)
-        try:
+        with broken_in_writing():
+            stream = TlvStream(self._records)
             unsigned = InvoiceRequest(stream)
-        except RuleBroken as error:
-            raise WritingError(error.rule, error.breach) from error
         if unsigned.payer_id != key.point:
             told = "the key that signs is not the key of invreq_payer_id"
             raise WritingError("BR2", Breach(told, fields.INVREQ_PAYER_ID.name, fields.INVREQ_PAYER_ID.number))

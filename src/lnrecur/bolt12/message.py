@@ -6,10 +6,11 @@ understood of them stands beside them and is never written back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
-from lnrecur.bolt12.errors import Breach, FieldMalformed, RuleBroken, WritingError
+from lnrecur.bolt12.errors import Bolt12Error, Breach, FieldMalformed, RuleBroken, WritingError
 from lnrecur.bolt12.fields import Dialect, Entry, Field
 from lnrecur.crypto.errors import CryptoError
 from lnrecur.wire.errors import WireError
@@ -159,6 +160,21 @@ def write_fields(values: Mapping[Field[Any], Any], dialect: Dialect | None) -> l
         except (ValueError, OverflowError) as error:
             raise WritingError("BOLT 1", Breach(str(error), field.name, number)) from error
     return records
+
+
+@contextmanager
+def broken_in_writing() -> Iterator[None]:
+    """Read what was just written: a rule that breaks is then the writer's mistake.
+
+    Raises:
+        WritingError: the message breaks a rule, a value is not of its field's form, or a field stands twice.
+    """
+    try:
+        yield
+    except Bolt12Error as error:
+        raise WritingError(error.rule, error.breach) from error
+    except WireError as error:
+        raise WritingError("BOLT 1", Breach(str(error))) from error
 
 
 def _offset_of(stream: TlvStream, number: int) -> int:

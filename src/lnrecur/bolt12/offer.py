@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lnrecur.bolt12 import fields, rules
-from lnrecur.bolt12.errors import RuleBroken, WritingError
 from lnrecur.bolt12.fields import Dialect, Field, in_offer_range, number_table
-from lnrecur.bolt12.message import Bolt12Message, write_fields
+from lnrecur.bolt12.message import Bolt12Message, broken_in_writing, write_fields
 from lnrecur.bolt12.recurrence_terms import Recurrence, TimeUnit
 from lnrecur.crypto.hashes import sha256
 from lnrecur.values import BITCOIN, ChainHash, OfferId, Point
@@ -36,12 +35,17 @@ class OfferFields(Bolt12Message):
 
     @property
     def recurrence(self) -> Recurrence | None:
-        """What the offer says about recurrence, None for a one-off. Only meaningful where rules O1 to O10 hold."""
+        """What the offer says about recurrence, None for a one-off.
+
+        Raises:
+            RuleBroken: a request or an invoice mirrors fields that break O1 to O10; an offer cannot.
+        """
         values = self.values
         compulsory = values.get(fields.OFFER_RECURRENCE_COMPULSORY.name)
         found = compulsory or values.get(fields.OFFER_RECURRENCE_OPTIONAL.name)
         if found is None:
             return None
+        rules.enforce(rules.RECURRENCE_RULES, self)
         return Recurrence(
             unit=TimeUnit(found.time_unit),
             period=found.period,
@@ -129,7 +133,5 @@ def write_offer(terms: OfferTerms, metadata: bytes | None = None) -> Offer:
         WritingError: the terms break a rule; names rule and field.
     """
     records = terms.records() + write_fields({fields.OFFER_METADATA: metadata}, terms.dialect)
-    try:
+    with broken_in_writing():
         return Offer(TlvStream(records))
-    except RuleBroken as error:
-        raise WritingError(error.rule, error.breach) from error

@@ -45,6 +45,13 @@ def enforce(rules: Iterable[Rule[M]], message: M) -> None:
             raise RuleBroken(rule.id, breach)
 
 
+def unknown_even_bit(features: bytes, known: int = 0) -> int | None:
+    """The lowest even feature bit that is set and not in the bitmap `known`, None where there is none."""
+    even = int.from_bytes(b"\x55" * len(features), "big")
+    unknown = int.from_bytes(features, "big") & even & ~known
+    return (unknown & -unknown).bit_length() - 1 if unknown else None
+
+
 def _breach(message: Bolt12Message, field: Field[Any], told: str, suggested: bytes | None = None) -> Breach:
     return Breach(told, field.name, message.number(field), suggested)
 
@@ -61,11 +68,10 @@ def _range(inside: Callable[[int], bool], told: str) -> Callable[[Bolt12Message]
 
 def _features(field: Field[bytes], known: int = 0) -> Callable[[Bolt12Message], Breach | None]:
     def check(message: Bolt12Message) -> Breach | None:
-        unknown = int.from_bytes(message.values.get(field.name, b""), "big") & ~known
-        for bit in range(0, unknown.bit_length(), 2):
-            if unknown >> bit & 1:
-                return _breach(message, field, f"unknown even feature bit {bit}: it must be understood, and we do not")
-        return None
+        bit = unknown_even_bit(message.values.get(field.name, b""), known)
+        if bit is None:
+            return None
+        return _breach(message, field, f"unknown even feature bit {bit}: it must be understood, and we do not")
 
     return check
 
@@ -201,6 +207,13 @@ def _payinfos(message: Bolt12Message) -> Breach | None:
     return _breach(message, fields.INVOICE_BLINDEDPAY, f"{len(infos)} payinfos for {len(paths)} invoice_paths")
 
 
+def _usable(message: Bolt12Message) -> Breach | None:
+    infos = message.values[fields.INVOICE_BLINDEDPAY.name]
+    if any(unknown_even_bit(info.features) is None for info in infos):
+        return None
+    return _breach(message, fields.INVOICE_BLINDEDPAY, "every path has an unknown even feature bit: none can be used")
+
+
 RECURRENCE_RULES: tuple[Rule[Any], ...] = (
     Rule("O1", "exactly one of offer_recurrence_compulsory and offer_recurrence_optional", _one_kind),
     Rule("O2", "an optional recurrence has no base", _optional_base),
@@ -248,4 +261,5 @@ INVOICE_RULES: tuple[Rule[Any], ...] = (
     Rule("BI8", "every path of invoice_paths has a hop", _hops(fields.INVOICE_PATHS)),
     Rule("BI9", "invoice_blindedpay is present", _present(fields.INVOICE_BLINDEDPAY)),
     Rule("BI10", "one payinfo per path", _payinfos),
+    Rule("BI12", "one path at least has no unknown even feature bit", _usable),  # BI11 compares: invoice.py
 )

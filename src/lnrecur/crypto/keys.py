@@ -5,15 +5,11 @@ Points cross this border as 33 compressed bytes. A private key is a `PrivateKey`
 
 from __future__ import annotations
 
-from typing import Final
-
 from btclib_secp256k1 import ecdh, keys
 
 from lnrecur.crypto.errors import InvalidKey, InvalidPoint
 from lnrecur.crypto.hashes import hmac_sha256
-from lnrecur.values import Point
-
-POINT_SIZE: Final = 33
+from lnrecur.values import POINT_SIZE, Point
 
 
 class PrivateKey:

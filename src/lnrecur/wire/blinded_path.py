@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lnrecur.crypto.keys import POINT_SIZE
-from lnrecur.values import Point, ShortChannelId
+from lnrecur.values import POINT_SIZE, Point, ShortChannelId
 from lnrecur.wire.errors import WireError
 from lnrecur.wire.reader import ByteReader
 

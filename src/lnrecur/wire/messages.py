@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lnrecur.crypto.keys import POINT_SIZE
-from lnrecur.values import ChainHash, Point
+from lnrecur.values import POINT_SIZE, ChainHash, Point
 from lnrecur.wire.errors import WireError
 from lnrecur.wire.reader import ByteReader
 from lnrecur.wire.tlv import TlvRecord, TlvStream

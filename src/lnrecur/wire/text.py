@@ -18,6 +18,7 @@ _TO_BASE32: Final = str.maketrans(_BECH32, _BASE32)
 _FROM_RFC4648: Final = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _BECH32.encode())
 _JOINT: Final = re.compile(r"\+[ \t\r\n\v\f]*")
 _FOREIGN: Final = re.compile(f"[^{_BECH32}]")
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 
 TEXT_MAX: Final = 400_000
 """Longest text we look at, in characters: far beyond what an onion message can carry."""
@@ -38,11 +39,14 @@ def decode_text(text: str) -> tuple[str, bytes]:
     """
     if len(text) > TEXT_MAX:
         raise WireError(f"a bolt12 text of {len(text)} characters is longer than the {TEXT_MAX} we read")
+    stranger = _NOT_ASCII.search(text)  # before lower(): the Kelvin sign would become an honest k
+    if stranger is not None:
+        raise WireError(f"{stranger.group()!r} is not a bech32 character", offset=stranger.start())
     joined = _joined(text)
     if joined != joined.lower() and joined != joined.upper():
         raise WireError("a bolt12 text is all lower case or all upper case, not both")
     prefix, separator, payload = joined.lower().partition("1")
-    if not separator or not prefix.isalpha() or not prefix.isascii():
+    if not separator or not prefix.isalpha():
         raise WireError("a bolt12 text begins with letters and a 1, such as lno1")
     foreign = _FOREIGN.search(payload)
     if foreign is not None:
@@ -57,15 +61,15 @@ def _joined(text: str) -> str:
     if "+" not in text:
         return text
     for joint in _JOINT.finditer(text):
-        before, after = text[: joint.start()], text[joint.end() :]
-        if not _is_bech32(before[-1:]) or not _is_bech32(after[:1]):
+        before, after = text[max(0, joint.start() - 1) : joint.start()], text[joint.end() : joint.end() + 1]
+        if not _is_bech32(before) or not _is_bech32(after):
             raise WireError("a + stands only between two bech32 characters", offset=joint.start())
     return _JOINT.sub("", text)
 
 
 def _is_bech32(character: str) -> bool:
     # The letters of the prefix count too: the specification's own vectors join "l+no1...".
-    return character.isascii() and character.isalnum()
+    return character.isalnum()
 
 
 def _original_offset(text: str, joined_offset: int) -> int:

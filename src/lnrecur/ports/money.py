@@ -1,12 +1,8 @@
-"""The narrow openings through which the house meets the world. Protocols and the values they carry; no code.
-
-Every adapter of a port passes one contract suite (`tests/contract/`), and `lnrecur.testing` ships a public stand-in
-for each, so that applications can test against the same behaviour.
-"""
+"""The Lightning node that moves the money."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Protocol
@@ -14,103 +10,6 @@ from typing import ClassVar, Protocol
 from lnrecur.errors import Fault, LnrecurError
 from lnrecur.values import ZERO_MSAT, ChainHash, Msat, NodeId, PaymentHash, Point, Preimage, UnixSeconds
 from lnrecur.wire.blinded_path import BlindedPath
-from lnrecur.wire.messages import OnionMessage
-
-# --- time and chance -------------------------------------------------------------------------------------------------
-
-
-class Clock(Protocol):
-    """Where the time comes from. Nothing above the adapters reads a clock of its own."""
-
-    def now(self) -> UnixSeconds:
-        """The current time."""
-        ...
-
-    async def sleep_until(self, moment: float) -> None:
-        """Return once the clock shows `moment` (seconds since 1970; fractions allowed), at once if it has passed."""
-        ...
-
-
-class Entropy(Protocol):
-    """Where randomness comes from."""
-
-    def take(self, size: int) -> bytes:
-        """`size` unpredictable bytes."""
-        ...
-
-
-# --- peers -----------------------------------------------------------------------------------------------------------
-
-
-class LinkError(LnrecurError):
-    """A peer cannot be reached just now."""
-
-    fault: ClassVar[Fault] = Fault.ENVIRONMENT
-    retry: ClassVar[bool] = True
-
-
-class PeerUnreachable(LinkError):
-    """No connection to this peer and no way to make one; the text says what was tried."""
-
-
-@dataclass(frozen=True, slots=True)
-class PeerAddress:
-    """Where a node listens: ID@HOST:PORT."""
-
-    node_id: NodeId
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.node_id.hex()}@{host}:{self.port}"
-
-
-OnionMessageHandler = Callable[[NodeId, OnionMessage], Awaitable[None]]
-"""Called with the peer a message came from."""
-
-
-class PeerLink(Protocol):
-    """Connections to other nodes (BOLT 8 over TCP in production, a lossy table in tests)."""
-
-    async def reach(self, address: PeerAddress) -> None:
-        """Have a connection to this node, making one where there is none.
-
-        Raises:
-            PeerUnreachable: it could not be made.
-        """
-        ...
-
-    async def send(self, peer: NodeId, message: OnionMessage) -> None:
-        """Hand a message to a connected peer. It may still be lost: onion messages are not acknowledged.
-
-        Raises:
-            PeerUnreachable: there is no connection to this peer.
-        """
-        ...
-
-    def peers(self) -> frozenset[NodeId]:
-        """The peers that messages can be sent to now."""
-        ...
-
-    def on_message(self, handler: OnionMessageHandler) -> None:
-        """Name the one handler of arriving onion messages."""
-        ...
-
-
-class MessageRouter(Protocol):
-    """Finds a way for a message to a node that may be no peer of ours."""
-
-    def route(self, destination: NodeId, peers: frozenset[NodeId]) -> Sequence[NodeId] | None:
-        """The nodes a message passes, from one of `peers` to `destination` (both included), or None."""
-        ...
-
-    def address(self, node: NodeId) -> PeerAddress | None:
-        """Where a node can be dialled, if we know."""
-        ...
-
-
-# --- money -----------------------------------------------------------------------------------------------------------
 
 
 class MoneyNodeError(LnrecurError):

@@ -1,0 +1,91 @@
+"""The narrow openings through which the house meets the world. Protocols and the values they carry; no code.
+
+Every adapter of a port passes one contract suite (`tests/contract/`), and `lnrecur.testing` ships a public stand-in
+for each, so that applications can test against the same behaviour.
+"""
+
+from __future__ import annotations
+
+from lnrecur.ports.chance import (
+    Clock,
+    Entropy,
+)
+from lnrecur.ports.manager import (
+    AlreadyPaid,
+    BookedPayment,
+    Change,
+    Conflict,
+    OfferRecord,
+    OutboxEntry,
+    RecurrenceManager,
+    Role,
+    StoreError,
+    StoreUnavailable,
+    Stored,
+    StoredEvent,
+)
+from lnrecur.ports.money import (
+    FailureReason,
+    InboundEdge,
+    MoneyNode,
+    MoneyNodeError,
+    NodeInfo,
+    PayOrder,
+    PaymentPath,
+    Receipt,
+    Receivable,
+    ReceiveOrder,
+    Received,
+    ReceivedState,
+    Rejected,
+    Sent,
+    SentState,
+    Unavailable,
+)
+from lnrecur.ports.peers import (
+    LinkError,
+    MessageRouter,
+    OnionMessageHandler,
+    PeerAddress,
+    PeerLink,
+    PeerUnreachable,
+)
+
+__all__ = [
+    "Clock",
+    "Entropy",
+    "AlreadyPaid",
+    "BookedPayment",
+    "Change",
+    "Conflict",
+    "OfferRecord",
+    "OutboxEntry",
+    "RecurrenceManager",
+    "Role",
+    "StoreError",
+    "StoreUnavailable",
+    "Stored",
+    "StoredEvent",
+    "FailureReason",
+    "InboundEdge",
+    "MoneyNode",
+    "MoneyNodeError",
+    "NodeInfo",
+    "PayOrder",
+    "PaymentPath",
+    "Receipt",
+    "Receivable",
+    "ReceiveOrder",
+    "Received",
+    "ReceivedState",
+    "Rejected",
+    "Sent",
+    "SentState",
+    "Unavailable",
+    "LinkError",
+    "MessageRouter",
+    "OnionMessageHandler",
+    "PeerAddress",
+    "PeerLink",
+    "PeerUnreachable",
+]

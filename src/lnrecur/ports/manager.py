@@ -1,0 +1,213 @@
+"""RecurrenceManager: who owns the state of subscriptions (docs/design/state-ownership.md).
+
+A synchronous Protocol, owned by the node layer. The services ask it and tell it in bounded time inside the handling of
+one message; there are no event round trips that a stranger could multiply. Nothing here assumes a single process: every
+write names the version it is based on, and what may exist only once is unique in the store itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+from lnrecur.errors import Fault, LnrecurError
+from lnrecur.recurrence.effects import Book, Emit, Facts, StoredEffect
+from lnrecur.recurrence.inbound_model import Inbound, OfferPolicy
+from lnrecur.recurrence.outbound_model import Outbound
+from lnrecur.values import OfferId, Point, RecurrenceId, UnixSeconds
+
+S = TypeVar("S", Inbound, Outbound)
+
+
+class StoreError(LnrecurError):
+    """The store said no, or cannot be reached."""
+
+    fault: ClassVar[Fault] = Fault.ENVIRONMENT
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be read or written just now; nothing was changed."""
+
+    retry: ClassVar[bool] = True
+
+
+class Conflict(StoreError):
+    """Somebody else changed this subscription first; nothing was changed. Load it and step again."""
+
+    retry: ClassVar[bool] = True
+
+
+class AlreadyPaid(StoreError):
+    """A settled payment for this subscription and counter, or with this payment_hash, is booked already."""
+
+    fault: ClassVar[Fault] = Fault.OURS
+
+
+class Role(StrEnum):
+    """On which side of a subscription we are."""
+
+    PAYEE = "payee"
+    PAYER = "payer"
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRecord:
+    """An offer of ours."""
+
+    offer_id: OfferId
+    offer: bytes
+    policy: OfferPolicy
+    created_at: UnixSeconds
+    label: str = ""
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Stored(Generic[S]):
+    """A state as it is stored, with the version a change must be based on."""
+
+    state: S
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """An effect that was stored with a state and is yet to be performed (perhaps again)."""
+
+    id: int
+    role: Role
+    subject: bytes
+    effect: StoredEffect
+    due_at: UnixSeconds
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One line of the durable event log. `sequence` counts per subscription, `id` over all, both from 1."""
+
+    id: int
+    sequence: int
+    at: UnixSeconds
+    name: str
+    role: Role
+    subject: bytes
+    data: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class BookedPayment:
+    """One settled payment in the books."""
+
+    role: Role
+    subject: bytes
+    booking: Book
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[S]):
+    """What one step did: all of it is stored, or nothing.
+
+    `version` is that of the state the step started from, None for a new one. `receipt_cursor` is the money node's
+    cursor behind the receipt that was handled, if the step handled one.
+    """
+
+    state: S
+    version: int | None
+    at: UnixSeconds
+    outbox: tuple[StoredEffect, ...] = ()
+    events: tuple[Emit, ...] = ()
+    bookings: tuple[Book, ...] = ()
+    receipt_cursor: str | None = None
+
+
+class RecurrenceManager(Protocol):
+    """Owner of all state. Raises `StoreUnavailable` from any call when the store cannot be reached."""
+
+    def add_offer(self, record: OfferRecord) -> None:
+        """Store an offer of ours; the same offer again changes nothing."""
+        ...
+
+    def offer(self, offer_id: OfferId) -> OfferRecord | None:
+        """One offer of ours."""
+        ...
+
+    def offers(self) -> Sequence[OfferRecord]:
+        """All offers of ours, oldest first."""
+        ...
+
+    def set_offer_active(self, offer_id: OfferId, active: bool) -> None:
+        """Open or close an offer for new subscribers."""
+        ...
+
+    def inbound(self, offer_id: OfferId, payer_id: Point) -> Stored[Inbound] | None:
+        """What is known of a payer of an offer."""
+        ...
+
+    def inbounds(self) -> Sequence[Inbound]:
+        """All inbound subscriptions, oldest first."""
+        ...
+
+    def outbound(self, recurrence_id: RecurrenceId) -> Stored[Outbound] | None:
+        """One subscription that we pay."""
+        ...
+
+    def outbounds(self) -> Sequence[Outbound]:
+        """All subscriptions that we pay, oldest first."""
+        ...
+
+    def commit_inbound(self, change: Change[Inbound]) -> Sequence[OutboxEntry]:
+        """Store a payee's step; answers its effects as they stand in the outbox.
+
+        Raises:
+            Conflict: the state was changed by somebody else.
+            AlreadyPaid: a booking exists already.
+        """
+        ...
+
+    def commit_outbound(self, change: Change[Outbound]) -> Sequence[OutboxEntry]:
+        """Store a payer's step; answers its effects as they stand in the outbox.
+
+        Raises:
+            Conflict: the state was changed by somebody else.
+            AlreadyPaid: a booking exists already.
+        """
+        ...
+
+    def due_outbounds(self, now: UnixSeconds, limit: int) -> Sequence[RecurrenceId]:
+        """Subscriptions that we pay whose wake_at has come, longest due first."""
+        ...
+
+    def due_outbox(self, now: UnixSeconds, limit: int) -> Sequence[OutboxEntry]:
+        """Effects that wait to be performed, in the order they were stored."""
+        ...
+
+    def effect_done(self, entry_id: int) -> None:
+        """An effect was performed; harmless if it was said before."""
+        ...
+
+    def postpone_effect(self, entry_id: int, due_at: UnixSeconds) -> None:
+        """An effect could not be performed; it is due again later and counts one more try."""
+        ...
+
+    def next_wake(self) -> UnixSeconds | None:
+        """The earliest moment at which a subscription or an effect is due; None if nothing waits."""
+        ...
+
+    def receipt_cursor(self) -> str | None:
+        """How far the money node's receipts were handled."""
+        ...
+
+    def save_receipt_cursor(self, cursor: str) -> None:
+        """A receipt was handled that concerned no subscription of ours."""
+        ...
+
+    def events(self, after_id: int = 0, limit: int = 1000) -> Sequence[StoredEvent]:
+        """The event log behind an id, in order."""
+        ...
+
+    def payments(self, subject: bytes | None = None) -> Sequence[BookedPayment]:
+        """The books, of one subscription or of all, in the order of settlement."""
+        ...

@@ -1,0 +1,164 @@
+"""What a payee demands of an invoice request: rules Q8 to Q20, cheapest first (Q21).
+
+`check_request` needs nothing but the message; `check_history` needs what was claimed before; `price` tells what the
+period costs and how long its invoice may live. Each answers a refusal as a value: refusing strangers is no exception.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lnrecur.bolt12 import fields
+from lnrecur.bolt12.fields import Field
+from lnrecur.bolt12.invoice_request import InvoiceRequest
+from lnrecur.bolt12.recurrence_terms import Recurrence
+from lnrecur.recurrence.effects import Refuse
+from lnrecur.recurrence.errors import CalendarError, PriceError
+from lnrecur.recurrence.inbound_model import Inbound, OfferPolicy, Phase, Windows
+from lnrecur.recurrence.pricing import full_price, price_now
+from lnrecur.recurrence.windows import pay_window
+from lnrecur.values import Msat, UnixSeconds
+from lnrecur.wire.integers import encode_tu32, encode_tu64
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What an invoice for this request says."""
+
+    amount_msat: Msat
+    basetime: UnixSeconds | None
+    expires_at: UnixSeconds
+
+
+def check_request(request: InvoiceRequest, policy: OfferPolicy) -> Refuse | None:
+    """The rules that the request alone can break."""
+    return _check_recurrence(request, policy) or _check_quantity(request)
+
+
+def _check_recurrence(request: InvoiceRequest, policy: OfferPolicy) -> Refuse | None:
+    recurrence = request.recurrence
+    counter = request.counter
+    if recurrence is None:
+        for field in (fields.INVREQ_RECURRENCE_COUNTER, fields.INVREQ_RECURRENCE_START,
+                      fields.INVREQ_RECURRENCE_CANCEL, fields.INVREQ_RECURRENCE_PREV_STATE):  # fmt: skip
+            if request.has(field):
+                return _refuse("Q10", request, field, "the offer has no recurrence")
+        return None
+    if counter is None:
+        if recurrence.optional and not request.is_cancel:
+            return None
+        told = "missing: this offer is paid by subscription only"
+        return _refuse("Q9", request, fields.INVREQ_RECURRENCE_COUNTER, told)
+    if recurrence.base is not None and request.start is None:
+        told = "missing: the offer has a base, so the request says which period it begins with"
+        return _refuse("Q11", request, fields.INVREQ_RECURRENCE_START, told)
+    if recurrence.base is None and request.start is not None:
+        return _refuse("Q11", request, fields.INVREQ_RECURRENCE_START, "present, but the offer has no base")
+    if counter == 0 and request.is_cancel:
+        return _refuse("Q12", request, fields.INVREQ_RECURRENCE_CANCEL, "nothing was paid, so nothing can be cancelled")
+    if counter == 0 and request.prev_state is not None:
+        return _refuse("Q12", request, fields.INVREQ_RECURRENCE_PREV_STATE, "the first request has no state before it")
+    too_far = recurrence.limit is not None and request.period_index > recurrence.limit
+    if too_far or (policy.payments_max is not None and counter >= policy.payments_max):
+        told = f"period {request.period_index} is beyond the last period of this offer"
+        return _refuse("Q8", request, fields.INVREQ_RECURRENCE_COUNTER, told)
+    return None
+
+
+def _check_quantity(request: InvoiceRequest) -> Refuse | None:
+    quantity, most = request.quantity, request.quantity_max
+    if most is None:
+        if quantity is None:
+            return None
+        return _refuse("BR7", request, fields.INVREQ_QUANTITY, "the offer is for single items")
+    if request.is_cancel:
+        return None  # Q6: a cancel may leave the quantity out
+    if quantity is None:
+        return _refuse("BR7", request, fields.INVREQ_QUANTITY, "missing: the offer sells several", encode_tu64(1))
+    if quantity == 0 or (most and quantity > most):
+        told = f"{quantity} is not between 1 and {most or 'any number'}"
+        return _refuse("BR7", request, fields.INVREQ_QUANTITY, told, encode_tu64(1 if not quantity else most))
+    return None
+
+
+def check_history(state: Inbound, request: InvoiceRequest) -> Refuse | None:
+    """The rules about what this payer did before (Q13 to Q15, Q20)."""
+    counter = request.counter
+    if state.phase is Phase.CANCELLED:
+        return _refuse("Q15", request, fields.INVREQ_PAYER_ID, "this payer has cancelled")
+    if counter is None:
+        if state.phase is Phase.COMPLETED:
+            return _refuse("Q13", request, fields.INVREQ_PAYER_ID, "this payer has paid already")
+        return None
+    if counter < state.next_counter:
+        told = f"counter {counter} is paid already"
+        return _refuse("Q13", request, fields.INVREQ_RECURRENCE_COUNTER, told, encode_tu32(state.next_counter))
+    if counter > state.next_counter:
+        told = f"counter {counter - 1} is not paid yet"
+        return _refuse("Q14", request, fields.INVREQ_RECURRENCE_COUNTER, told, encode_tu32(state.next_counter))
+    if counter and request.start != state.start:
+        told = f"was {state.start} so far, and stays the same for a whole subscription"
+        return _refuse("Q20", request, fields.INVREQ_RECURRENCE_START, told)
+    return None
+
+
+def price(state: Inbound, request: InvoiceRequest, policy: OfferPolicy, now: UnixSeconds) -> Quote | Refuse:
+    """What the asked period costs now, and until when (Q16, Q17, V2, V3, T10)."""
+    expires_at = now + policy.invoice_expiry_s
+    recurrence = request.recurrence if request.counter is not None else None
+    basetime = None
+    try:
+        amount = full_price(request, request.quantity)
+        if recurrence is not None:
+            basetime = _basetime(state, recurrence, now)
+            late = _check_window(state, request, recurrence, basetime, policy, now)
+            if isinstance(late, Refuse):
+                return late
+            expires_at = expires_at if late is None else min(expires_at, late)
+            if amount is not None:
+                amount = price_now(amount, recurrence, basetime, request.period_index, now)
+    except CalendarError as error:
+        return _refuse("T7", request, fields.INVREQ_RECURRENCE_COUNTER, str(error))
+    except PriceError as error:
+        return _refuse("T10", request, fields.OFFER_AMOUNT, str(error))
+    asked = request.invreq_amount
+    if asked is None and amount is None:
+        return _refuse("BR8", request, fields.INVREQ_AMOUNT, "missing: the offer leaves the amount to the payer")
+    if asked is not None and amount is not None and asked < amount:
+        told = f"{asked} msat are less than the {amount} msat this costs"
+        return _refuse("Q17", request, fields.INVREQ_AMOUNT, told, encode_tu64(amount))
+    wanted = asked if asked is not None else amount
+    if not wanted:
+        return _refuse("BR8", request, fields.INVREQ_AMOUNT, "an invoice over nothing cannot be paid")
+    return Quote(Msat(wanted), basetime, UnixSeconds(expires_at))
+
+
+def _basetime(state: Inbound, recurrence: Recurrence, now: UnixSeconds) -> UnixSeconds:
+    """T1: the base, or the creation of the first invoice; pinned once one is paid."""
+    if recurrence.base is not None:
+        return UnixSeconds(recurrence.base.basetime)
+    return now if state.basetime is None else state.basetime
+
+
+def _check_window(
+    state: Inbound, request: InvoiceRequest, recurrence: Recurrence, basetime: UnixSeconds, policy: OfferPolicy,
+    now: UnixSeconds,
+) -> UnixSeconds | Refuse | None:  # fmt: skip
+    """Q16: refuse outside the window, or answer the last second of it (V3; None: it does not bind)."""
+    window = pay_window(recurrence, basetime, request.period_index)
+    if not request.counter:  # T9: no reader bounds the first request
+        return UnixSeconds(window.closes - 1) if window.closes > now else None
+    if now < window.opens:
+        told = f"period {request.period_index} can be paid from {window.opens}, it is {now}"
+        return _refuse("Q16", request, fields.INVREQ_RECURRENCE_COUNTER, f"too early: {told}")
+    if now < window.closes:
+        return UnixSeconds(window.closes - 1)
+    if policy.windows is Windows.LENIENT:
+        return None
+    told = f"period {request.period_index} could be paid before {window.closes}, it is {now}"
+    return _refuse("Q16", request, fields.INVREQ_RECURRENCE_COUNTER, f"too late: {told}")
+
+
+def _refuse(rule: str, request: InvoiceRequest, field: Field[Any], told: str, suggested: bytes | None = None) -> Refuse:
+    return Refuse(rule, f"{field.name}: {told}", request.number(field), suggested)

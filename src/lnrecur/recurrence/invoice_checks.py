@@ -1,0 +1,64 @@
+"""What a payer proves of an invoice before its mandate is even asked: V3 to V7 and the reader's MUSTs of BOLT 12."""
+
+from __future__ import annotations
+
+from lnrecur.bolt12.errors import Bolt12Error
+from lnrecur.bolt12.invoice import Invoice, VerifiedInvoice
+from lnrecur.bolt12.invoice_request import InvoiceRequest
+from lnrecur.bolt12.offer import Offer
+from lnrecur.errors import Fault
+from lnrecur.recurrence.errors import RecurrenceError
+from lnrecur.recurrence.outbound_model import Outbound
+from lnrecur.values import Point, UnixSeconds
+from lnrecur.wire.errors import WireError
+
+
+class InvoiceRefused(RecurrenceError):
+    """The invoice must not be paid; the text names the rule."""
+
+    fault = Fault.PEER
+
+
+def check_invoice(state: Outbound, data: bytes, now: UnixSeconds) -> tuple[VerifiedInvoice, UnixSeconds]:
+    """Prove an invoice the answer to the pending request; answers it with the start of period 0 it stands for.
+
+    Raises:
+        InvoiceRefused: nothing was asked, it cannot be read, it is not the answer, its basetime is wrong (V1, V4, V5)
+            or it has expired.
+    """
+    if state.request is None:
+        raise InvoiceRefused("no request waits for an invoice")
+    try:
+        invoice = Invoice.from_bytes(data)
+        verified = invoice.verify_answers(
+            InvoiceRequest.from_bytes(state.request.bytes), _asked(state.offer, invoice.node_id)
+        )
+    except (WireError, Bolt12Error) as error:
+        raise InvoiceRefused(f"the payee's invoice is refused: {error}") from error
+    if now > verified.expires_at:
+        raise InvoiceRefused(f"the invoice expired at {verified.expires_at}, it is {now}")
+    return verified, _basetime(state, verified)
+
+
+def _asked(offer: Offer, signer: Point) -> Point:
+    """Whom the request was sent to (V7): the issuer, or the end of one of the offer's paths."""
+    if offer.issuer_id is not None:
+        return offer.issuer_id
+    ends = [path.hops[-1].blinded_node_id for path in offer.paths or ()]
+    return signer if signer in ends else ends[0]
+
+
+def _basetime(state: Outbound, invoice: VerifiedInvoice) -> UnixSeconds:
+    told = invoice.basetime
+    if told is None:
+        raise InvoiceRefused("invoice_recurrence_basetime is missing from a recurring invoice [V1]")
+    base = state.recurrence.base
+    if state.basetime is not None:
+        expected, rule, source = state.basetime, "V5", "the paid invoices before it said"
+    elif base is not None:
+        expected, rule, source = UnixSeconds(base.basetime), "V4", "the offer's base says"
+    else:
+        expected, rule, source = invoice.created_at, "V4", "its own invoice_created_at says"
+    if told != expected:
+        raise InvoiceRefused(f"invoice_recurrence_basetime is {told}, {source} {expected} [{rule}]")
+    return UnixSeconds(told)

@@ -226,3 +226,11 @@ class MoneyNode(Protocol):
     async def sent(self, payment_hash: PaymentHash) -> Sent:
         """How far an outgoing payment is."""
         ...
+
+    async def follow(self, payment_hash: PaymentHash) -> Sent:
+        """Wait until an outgoing payment is no longer PENDING, however long that takes, and tell how it ended.
+
+        Raises:
+            Unavailable: the node stopped answering; ask `sent`.
+        """
+        ...

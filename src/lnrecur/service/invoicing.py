@@ -1,0 +1,115 @@
+"""From the terms of an answer to a signed invoice: register it at the money node, build the blinded payment path."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from lnrecur.bolt12 import fields
+from lnrecur.bolt12.codecs import BlindedPayinfo
+from lnrecur.bolt12.fields import Field
+from lnrecur.bolt12.invoice import VerifiedInvoice, write_invoice
+from lnrecur.bolt12.invoice_request import VerifiedInvoiceRequest
+from lnrecur.crypto.keys import PrivateKey, derive_key
+from lnrecur.onion.payment_path import RelayTerms, build_payment_path
+from lnrecur.ports import InboundEdge, MoneyNode, NodeInfo, Receivable, ReceiveOrder
+from lnrecur.recurrence.effects import IssueInvoice
+from lnrecur.recurrence.receive_context import ReceiveContext
+from lnrecur.service.keyring import Keyring
+from lnrecur.values import Msat, Point, ShortChannelId
+from lnrecur.wire.blinded_path import BlindedPath
+
+_SECONDS_PER_BLOCK: Final = 600
+_CLTV_SLACK_BLOCKS: Final = 1008
+"""A week for shadow delays and slow blocks, as Core Lightning allows."""
+_EDGES_MAX: Final = 3
+
+
+class Invoicer:
+    """Makes invoices that the money node will accept payments for."""
+
+    def __init__(self, node: MoneyNode, keyring: Keyring) -> None:
+        self._node = node
+        self._keyring = keyring
+
+    async def make(self, request: VerifiedInvoiceRequest, issued: IssueInvoice, key: PrivateKey) -> VerifiedInvoice:
+        """Register and sign. `key` is that of invoice_node_id (V7).
+
+        Raises:
+            MoneyNodeError: the node refused or did not answer.
+        """
+        context = ReceiveContext(
+            offer_id=request.offer_id,
+            payer_id=request.payer_id,
+            counter=issued.counter,
+            start=issued.start,
+            basetime=issued.basetime,
+            amount_msat=issued.amount_msat,
+            created_at=issued.created_at,
+            preimage=issued.preimage,
+            quantity=request.quantity,
+            payer_note=request.payer_note or "",
+        )
+        order = ReceiveOrder(
+            preimage=issued.preimage,
+            amount_msat=issued.amount_msat,
+            expires_at=issued.expires_at,
+            description=request.description or "",
+            context=context.seal(self._keyring.contexts),
+        )
+        receivable = await self._node.register(order)
+        info = await self._node.info()
+        edges = list(await self._node.inbound_edges())[:_EDGES_MAX]
+        routes: list[tuple[InboundEdge, ...]] = [(edge,) for edge in edges] or [()]
+        paths = [self._path(route, receivable, info, issued, bytes((index,))) for index, route in enumerate(routes)]
+        return write_invoice(request, _values(issued, receivable, paths, key.point)).sign(key)
+
+    def _path(
+        self, route: tuple[InboundEdge, ...], receivable: Receivable, info: NodeInfo, issued: IssueInvoice, salt: bytes
+    ) -> tuple[BlindedPath, BlindedPayinfo]:
+        session = derive_key(self._keyring.contexts, "payment path", issued.preimage, salt)
+        blocks = (issued.expires_at - issued.created_at) // _SECONDS_PER_BLOCK + _CLTV_SLACK_BLOCKS
+        cltv_of_route = sum(edge.cltv_expiry_delta for edge in route) + receivable.final_cltv_delta
+        path, terms = build_payment_path(
+            session,
+            Point(info.node_id),
+            receivable.path_id,
+            [_relay(edge) for edge in route],
+            max_cltv=info.block_height + blocks + cltv_of_route,
+            htlc_minimum=Msat(1),
+            final_cltv_delta=receivable.final_cltv_delta,
+        )
+        payinfo = BlindedPayinfo(
+            terms.fee_base_msat,
+            terms.fee_proportional_millionths,
+            terms.cltv_expiry_delta,
+            terms.htlc_minimum_msat,
+            terms.htlc_maximum_msat,
+        )
+        return path, payinfo
+
+
+def _relay(edge: InboundEdge) -> RelayTerms:
+    return RelayTerms(
+        edge.peer,
+        ShortChannelId(edge.short_channel_id),
+        edge.fee_base_msat,
+        edge.fee_proportional_millionths,
+        edge.cltv_expiry_delta,
+        edge.htlc_minimum_msat,
+        edge.htlc_maximum_msat,
+    )
+
+
+def _values(
+    issued: IssueInvoice, receivable: Receivable, paths: list[tuple[BlindedPath, BlindedPayinfo]], node_id: Point
+) -> dict[Field[Any], Any]:
+    return {
+        fields.INVOICE_PATHS: tuple(path for path, _ in paths),
+        fields.INVOICE_BLINDEDPAY: tuple(payinfo for _, payinfo in paths),
+        fields.INVOICE_CREATED_AT: issued.created_at,
+        fields.INVOICE_RELATIVE_EXPIRY: issued.expires_at - issued.created_at,
+        fields.INVOICE_PAYMENT_HASH: receivable.payment_hash,
+        fields.INVOICE_AMOUNT: issued.amount_msat,
+        fields.INVOICE_NODE_ID: node_id,
+        fields.INVOICE_RECURRENCE_BASETIME: issued.basetime,
+    }

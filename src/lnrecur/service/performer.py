@@ -1,0 +1,209 @@
+"""Performs what stands in the outbox. Every deed here is safe to do twice.
+
+A deed that the node or the network may still owe an answer for is not repeated blindly: payments are identified by
+their hash, and their state is asked for (`AskPaymentStatus`, `follow`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from lnrecur.bolt12.invoice import Invoice
+from lnrecur.messaging.messenger import ContentsKind, MessageContents
+from lnrecur.ports import (
+    Clock,
+    Entropy,
+    MoneyNode,
+    OutboxEntry,
+    PaymentPath,
+    PayOrder,
+    PeerAddress,
+    PeerUnreachable,
+    RecurrenceManager,
+    Rejected,
+    Sent,
+    SentState,
+)
+from lnrecur.recurrence.effects import AskPaymentStatus, Claim, FailBack, Pay, SendCancel, SendInvoiceRequest
+from lnrecur.recurrence.outbound_model import Event, PaymentFailed, PaymentSettled, PaymentUnknown, Unreachable
+from lnrecur.service.addresses import parse_address
+from lnrecur.service.courier import Courier
+from lnrecur.service.keyring import Keyring
+from lnrecur.service.payer import PayerService
+from lnrecur.values import Msat, NodeId, PaymentHash, RecurrenceId
+from lnrecur.wire.blinded_path import BlindedPath
+
+_LOG = logging.getLogger("lnrecur.performer")
+
+
+class Performer:
+    """Does the deeds of both sides."""
+
+    def __init__(
+        self,
+        *,
+        manager: RecurrenceManager,
+        node: MoneyNode,
+        courier: Courier,
+        payer: PayerService,
+        keyring: Keyring,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
+        self._manager = manager
+        self._node = node
+        self._courier = courier
+        self._payer = payer
+        self._keyring = keyring
+        self._clock = clock
+        self._entropy = entropy
+        self._followed: dict[PaymentHash, asyncio.Task[None]] = {}
+
+    async def perform(self, entry: OutboxEntry) -> None:
+        """Do one deed.
+
+        Raises:
+            LnrecurError: it could not be done now; with `retry` it is worth trying again later.
+        """
+        effect = entry.effect
+        subject = RecurrenceId(entry.subject)
+        if isinstance(effect, SendInvoiceRequest):
+            await self._send_request(subject, effect.request)
+        elif isinstance(effect, SendCancel):
+            await self._send_cancel(subject, effect.request)
+        elif isinstance(effect, Pay):
+            await self._pay(subject, effect)
+        elif isinstance(effect, AskPaymentStatus):
+            await self._ask_status(subject, effect.payment_hash)
+        elif isinstance(effect, Claim):
+            await self._claim(effect)
+        elif isinstance(effect, FailBack):
+            await self._node.cancel(effect.payment_hash)
+
+    async def close(self) -> None:
+        """Stop following payments; their state is asked for again when the daemon is back."""
+        followers = list(self._followed.values())
+        for follower in followers:
+            follower.cancel()
+        await asyncio.gather(*followers, return_exceptions=True)
+
+    # --- messages ----------------------------------------------------------------------------------------------------
+
+    async def _send_request(self, subject: RecurrenceId, request: bytes) -> None:
+        keys = self._keyring.payer(subject)
+        path_id = keys.reply_path_id(request)
+
+        def reply_path(via: Sequence[NodeId]) -> BlindedPath:
+            return self._courier.messenger.reply_path(path_id, keys.reply_session_key(request), via)
+
+        stored = self._manager.outbound(subject)
+        if stored is None:
+            return
+        self._payer.expect_answer(subject, path_id)
+        contents = MessageContents(ContentsKind.INVOICE_REQUEST, request)
+        try:
+            await self._courier.send_to_offer(stored.state.offer, contents, reply_path, self._addresses(subject))
+        except PeerUnreachable as error:
+            told = str(error)
+            self._payer.apply(subject, lambda: Unreachable(told))
+
+    async def _send_cancel(self, subject: RecurrenceId, request: bytes) -> None:
+        stored = self._manager.outbound(subject)
+        if stored is None:
+            return
+        contents = MessageContents(ContentsKind.INVOICE_REQUEST, request)
+        await self._courier.send_to_offer(stored.state.offer, contents, None, self._addresses(subject))
+
+    def _addresses(self, subject: RecurrenceId) -> list[PeerAddress]:
+        stored = self._manager.outbound(subject)
+        return [] if stored is None else [parse_address(text) for text in stored.state.terms.via]
+
+    # --- money going out ---------------------------------------------------------------------------------------------
+
+    async def _pay(self, subject: RecurrenceId, effect: Pay) -> None:
+        order = pay_order(effect)
+        try:
+            await self._node.pay(order)
+        except Rejected as error:
+            told = str(error)
+            entropy = self._entropy.take(8)
+            failed = PaymentFailed(effect.payment_hash, told, retryable=False, entropy=entropy)
+            self._payer.apply(subject, lambda: failed)
+            return
+        self._follow(subject, effect.payment_hash)
+
+    async def _ask_status(self, subject: RecurrenceId, payment_hash: PaymentHash) -> None:
+        sent = await self._node.sent(payment_hash)
+        self._tell(subject, payment_hash, sent)
+        if sent.state is SentState.PENDING:
+            self._follow(subject, payment_hash)
+
+    def _follow(self, subject: RecurrenceId, payment_hash: PaymentHash) -> None:
+        """Wait in the background for the end of a payment, so that it is known as soon as the node knows it."""
+        if payment_hash in self._followed:
+            return
+
+        async def follow() -> None:
+            try:
+                self._tell(subject, payment_hash, await self._node.follow(payment_hash))
+            finally:
+                del self._followed[payment_hash]
+
+        task = asyncio.get_running_loop().create_task(follow(), name=f"follow {payment_hash.hex()[:16]}")
+        self._followed[payment_hash] = task
+        task.add_done_callback(_log_failure)
+
+    def _tell(self, subject: RecurrenceId, payment_hash: PaymentHash, sent: Sent) -> None:
+        event: Event
+        if sent.state is SentState.SUCCEEDED and sent.preimage is not None:
+            event = PaymentSettled(payment_hash, sent.preimage, sent.fee_msat)
+        elif sent.state is SentState.FAILED:
+            reason = "failed" if sent.reason is None else sent.reason.value
+            event = PaymentFailed(payment_hash, reason, sent.retryable, self._entropy.take(8))
+        elif sent.state is SentState.UNKNOWN:
+            event = PaymentUnknown(payment_hash)
+        else:
+            return
+        self._payer.apply(subject, lambda: event)
+
+    # --- money coming in ---------------------------------------------------------------------------------------------
+
+    async def _claim(self, effect: Claim) -> None:
+        try:
+            await self._node.claim(effect.preimage)
+        except Rejected as error:
+            # Its receipt says what became of it: canceled, and then the period is free again.
+            _LOG.warning("payment %s could not be claimed: %s", effect.payment_hash.hex(), error)
+
+
+def pay_order(effect: Pay) -> PayOrder:
+    """What the money node needs to know of an accepted invoice."""
+    invoice = Invoice.from_bytes(effect.invoice)
+    paths = tuple(
+        PaymentPath(
+            path,
+            Msat(info.fee_base_msat),
+            info.fee_proportional_millionths,
+            info.cltv_expiry_delta,
+            Msat(info.htlc_minimum_msat),
+            Msat(info.htlc_maximum_msat),
+        )
+        for path, info in invoice.payment_paths
+    )
+    return PayOrder(
+        payment_hash=effect.payment_hash,
+        amount_msat=effect.amount_msat,
+        max_fee_msat=effect.max_fee_msat,
+        paths=paths,
+        payee=invoice.node_id,
+        expires_at=invoice.expires_at,
+        invoice=effect.invoice,
+        description=invoice.description or "",
+    )
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _LOG.warning("%s: %s", task.get_name(), error)

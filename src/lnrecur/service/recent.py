@@ -1,0 +1,49 @@
+"""Answers given a short while ago, so that a request sent twice gets the very same invoice (Q19).
+
+Only memory, and bounded: forgetting an answer costs a new invoice, of which still only one can be claimed per period.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+from lnrecur.bolt12.invoice import Invoice, VerifiedInvoice
+
+RECENT_MAX: Final = 4096
+
+
+class RecentAnswers:
+    """Invoices by the SHA-256 of the request they answer, and the requests being answered right now."""
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[bytes, VerifiedInvoice] = OrderedDict()
+        self._busy: set[bytes] = set()
+
+    def begin(self, digest: bytes) -> bool:
+        """Start answering a request; False if that is going on already."""
+        if digest in self._busy:
+            return False
+        self._busy.add(digest)
+        return True
+
+    def end(self, digest: bytes) -> None:
+        """The request is answered."""
+        self._busy.discard(digest)
+
+    def answer(self, digest: bytes, now: int) -> VerifiedInvoice | None:
+        """The invoice this request got, if it can still be paid."""
+        invoice = self._answers.get(digest)
+        return invoice if invoice is not None and now < invoice.expires_at else None
+
+    def remember(self, digest: bytes, invoice: VerifiedInvoice) -> None:
+        """Keep an answer; the oldest is forgotten when there are too many."""
+        self._answers[digest] = invoice
+        self._answers.move_to_end(digest)
+        while len(self._answers) > RECENT_MAX:
+            self._answers.popitem(last=False)
+
+    def forget(self, invoice: Invoice) -> None:
+        """An invoice was withdrawn: whoever asks again gets a new one."""
+        for digest in [digest for digest, kept in self._answers.items() if kept.payment_hash == invoice.payment_hash]:
+            del self._answers[digest]

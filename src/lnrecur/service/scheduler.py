@@ -1,0 +1,122 @@
+"""The only loop: wakes what is due, performs what stands in the outbox, sleeps until the next moment.
+
+Deeds of one subscription are done one after the other, in the order they were stored; those of different
+subscriptions side by side, so that a node that hangs on one payment holds up nobody else. A deed that could not be done
+stays in the outbox and is due again later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from lnrecur.errors import LnrecurError
+from lnrecur.ports import Clock, OutboxEntry, RecurrenceManager
+from lnrecur.service.payer import PayerService
+from lnrecur.service.performer import Performer
+from lnrecur.values import UnixSeconds
+
+_LOG = logging.getLogger("lnrecur.scheduler")
+BATCH: Final = 100
+NAP_S_MAX: Final = 60
+"""Longest sleep: what another process stored is seen after this time at the latest."""
+POSTPONE_S: Final = (1, 2, 5, 15, 60, 300)
+"""Seconds until the next try of a deed that could not be done, by number of tries."""
+BUSY_NAP_S: Final = 1
+
+
+class Scheduler:
+    """Runs a daemon's due work."""
+
+    def __init__(self, manager: RecurrenceManager, payer: PayerService, performer: Performer, clock: Clock) -> None:
+        self._manager = manager
+        self._payer = payer
+        self._performer = performer
+        self._clock = clock
+        self._poked = asyncio.Event()
+        self._busy: dict[bytes, asyncio.Task[None]] = {}
+
+    def poke(self) -> None:
+        """Something was stored that may be due at once."""
+        self._poked.set()
+
+    async def run(self) -> None:
+        """Work until cancelled; then wait for nothing and lose nothing."""
+        try:
+            while True:
+                self._poked.clear()
+                self.turn()
+                await self._sleep()
+        finally:
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Abandon what is being done; it stands in the outbox and will be done again."""
+        tasks = list(self._busy.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._performer.close()
+
+    def turn(self) -> None:
+        """One look at the clock: wake all subscriptions that are due and start all deeds that are."""
+        now = self._clock.now()
+        for recurrence_id in self._manager.due_outbounds(now, BATCH):
+            try:
+                self._payer.wake(recurrence_id)
+            except LnrecurError as error:
+                _LOG.error("subscription %s could not be woken: %s", recurrence_id.hex(), error)
+        work: dict[bytes, list[OutboxEntry]] = {}
+        for entry in self._manager.due_outbox(now, BATCH):
+            if entry.subject not in self._busy:
+                work.setdefault(entry.subject, []).append(entry)
+        for subject, entries in work.items():
+            task = asyncio.get_running_loop().create_task(self._work(subject, entries))
+            self._busy[subject] = task
+
+    async def idle(self) -> None:
+        """Wait until nothing that is due now is left; for tests on a virtual clock."""
+        while self._busy:
+            await asyncio.gather(*self._busy.values(), return_exceptions=True)
+
+    async def _work(self, subject: bytes, entries: list[OutboxEntry]) -> None:
+        try:
+            for entry in entries:
+                if not await self._perform(entry):
+                    break
+        finally:
+            del self._busy[subject]
+            self.poke()
+
+    async def _perform(self, entry: OutboxEntry) -> bool:
+        """Do one deed; False if those behind it must wait for it."""
+        try:
+            await self._performer.perform(entry)
+        except LnrecurError as error:
+            kind = type(entry.effect).__name__
+            if not error.retry:
+                _LOG.error("%s of %s given up: %s", kind, entry.subject.hex(), error)
+                self._manager.effect_done(entry.id)
+                return True
+            delay = POSTPONE_S[min(entry.tries, len(POSTPONE_S) - 1)]
+            _LOG.warning("%s of %s tried again in %d s: %s", kind, entry.subject.hex(), delay, error)
+            self._manager.postpone_effect(entry.id, UnixSeconds(self._clock.now() + delay))
+            return False
+        self._manager.effect_done(entry.id)
+        return True
+
+    async def _sleep(self) -> None:
+        now = self._clock.now()
+        wake_at = self._manager.next_wake()
+        latest = now + NAP_S_MAX
+        until = latest if wake_at is None else min(wake_at, latest)
+        if until <= now:  # due, but being worked on
+            until = now + BUSY_NAP_S
+        waker = asyncio.ensure_future(self._clock.sleep_until(until))
+        poked = asyncio.ensure_future(self._poked.wait())
+        try:
+            await asyncio.wait((waker, poked), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waker.cancel()
+            poked.cancel()

@@ -1,0 +1,133 @@
+"""Invoice requests: written from an offer, signed by the payer, verified by anybody."""
+
+import pytest
+from bolt12_examples import MERCHANT, PAYER, a_request, an_offer, signed_request, stream_of, terms
+
+from lnrecur.bolt12 import Dialect, InvoiceRequest, VerifiedInvoiceRequest, fields, write_offer
+from lnrecur.bolt12.errors import NotSigned, WritingError
+from lnrecur.bolt12.invoice_request import write_invoice_request
+from lnrecur.bolt12.signature import merkle_root
+from lnrecur.values import BITCOIN, REGTEST
+from lnrecur.wire.tlv import TlvRecord, TlvStream
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+def test_a_written_request_is_read_and_verified(dialect: Dialect) -> None:
+    offer = write_offer(terms(dialect), b"meta")
+    request = signed_request(dialect, {fields.INVREQ_RECURRENCE_COUNTER: 4, fields.INVREQ_RECURRENCE_START: 2})
+    read = InvoiceRequest.from_text(request.to_text()).verify_signature()
+    assert isinstance(read, VerifiedInvoiceRequest)
+    assert read == request
+    assert read.dialect is dialect
+    assert (read.counter, read.start, read.period_index, read.is_cancel) == (4, 2, 6, False)
+    assert (read.payer_id, read.chain) == (PAYER.point, REGTEST)
+    assert read.offer_records() == offer.stream.records
+    assert read.offer_id == offer.offer_id
+    assert read.recurrence == offer.recurrence
+
+
+@pytest.mark.parametrize(("dialect", "number"), [(Dialect.DRAFT, 92), (Dialect.CLN, 2_000_000_092)])
+def test_the_counter_has_the_number_of_the_dialect(dialect: Dialect, number: int) -> None:
+    request = signed_request(dialect)
+    assert request.stream.get(number) == b""
+    assert request.counter == 0
+    assert request.number(fields.INVREQ_RECURRENCE_COUNTER) == number
+
+
+def test_a_request_that_says_little_has_its_defaults() -> None:
+    request = signed_request(changes={fields.INVREQ_CHAIN: None, fields.INVREQ_RECURRENCE_COUNTER: None})
+    assert (request.chain, request.counter, request.start, request.period_index) == (BITCOIN, None, None, 0)
+
+
+def test_a_cancel_is_an_empty_field() -> None:
+    request = signed_request(changes={fields.INVREQ_RECURRENCE_CANCEL: True, fields.INVREQ_RECURRENCE_COUNTER: 3})
+    assert request.is_cancel
+    assert request.stream.get(94) == b""
+
+
+def test_the_same_request_and_key_give_the_same_bytes() -> None:
+    assert signed_request().to_bytes() == signed_request().to_bytes()
+
+
+def test_fields_of_the_offer_that_nobody_knows_are_mirrored() -> None:
+    offer = an_offer(raw={33: b"odd", 1_000_000_033: b"odder"})
+    request = signed_request(Dialect.CLN, offer=offer)
+    assert request.offer_records() == offer.stream.records
+    assert request.stream.get(33) == b"odd"
+
+
+def test_mirrored_records_leave_the_signature_out() -> None:
+    request = signed_request()
+    assert {record.type for record in request.stream} - {record.type for record in request.request_records()} == {240}
+
+
+def test_the_key_must_be_the_payers() -> None:
+    unsigned = write_invoice_request(
+        write_offer(terms()), {fields.INVREQ_METADATA: b"m", fields.INVREQ_PAYER_ID: PAYER.point}, Dialect.DRAFT
+    )
+    with pytest.raises(WritingError, match="not the key of invreq_payer_id") as refusal:
+        unsigned.sign(MERCHANT)
+    assert refusal.value.rule == "BR2"
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({fields.INVREQ_METADATA: None}, "BR1"),
+        ({fields.INVREQ_PAYER_ID: None}, "BR2"),
+        ({fields.INVREQ_FEATURES: b"\1"}, "BR4"),
+        ({fields.INVREQ_CHAIN: b"too short"}, "BOLT 1"),
+        ({fields.OFFER_AMOUNT: 5}, "BOLT 1"),  # the offer has said it already
+    ],
+)
+def test_a_request_that_breaks_a_rule_is_not_signed(changes: dict[fields.Field[object], object], rule: str) -> None:
+    with pytest.raises(WritingError) as refusal:
+        signed_request(changes=changes)
+    assert refusal.value.rule == rule
+
+
+def test_a_request_in_another_dialect_than_its_offer_is_not_signed() -> None:
+    with pytest.raises(WritingError, match=r"\[D1\]"):
+        signed_request(Dialect.CLN, offer=write_offer(terms(Dialect.DRAFT)))
+
+
+def test_an_unsigned_request_is_read_but_not_verified() -> None:
+    with pytest.raises(NotSigned, match="this invoice_request is not signed"):
+        a_request().verify_signature()
+
+
+def test_a_request_signed_by_another_is_refused() -> None:
+    request = signed_request(changes={fields.INVREQ_PAYER_NOTE: "hello"})
+    other = TlvStream(
+        TlvRecord.of(88, MERCHANT.point) if record.type == 88 else record for record in request.stream.records
+    )
+    with pytest.raises(NotSigned, match=f"not made by {MERCHANT.point.hex()}"):
+        InvoiceRequest(other).verify_signature()
+
+
+def test_any_change_to_any_field_breaks_the_signature() -> None:
+    request = signed_request(changes={fields.INVREQ_PAYER_NOTE: "hello"})
+    for number in (10, 89):
+        changed = TlvStream(
+            TlvRecord.of(number, record.value + b"!") if record.type == number else record
+            for record in request.stream.records
+        )
+        with pytest.raises(NotSigned):
+            InvoiceRequest(changed).verify_signature()
+    with pytest.raises(NotSigned):
+        InvoiceRequest(TlvStream((*request.stream.records, TlvRecord.of(33, b"")))).verify_signature()
+
+
+def test_other_signatures_are_not_signed() -> None:
+    """240 to 1000 sign everything else and not one another (BOLT 12)."""
+    request = signed_request()
+    with_another = TlvStream((*request.stream.records, TlvRecord.of(241, b"of another")))
+    InvoiceRequest(with_another).verify_signature()
+    assert merkle_root(with_another.records) == merkle_root(request.stream.records)
+
+
+def test_a_message_is_equal_to_its_bytes_and_to_no_other_kind() -> None:
+    request = signed_request()
+    assert InvoiceRequest.from_bytes(request.to_bytes()) == InvoiceRequest(request.stream)
+    assert request != InvoiceRequest(stream_of({fields.INVREQ_METADATA: b"m", fields.INVREQ_PAYER_ID: PAYER.point}))
+    assert request != request.to_bytes()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lnrecur.bolt12 import fields, rules, signature
-from lnrecur.bolt12.errors import Breach, NotSigned, WritingError
+from lnrecur.bolt12.errors import Breach, NotSigned, RuleBroken, WritingError
 from lnrecur.bolt12.fields import Dialect, Field, in_invreq_range, number_table
 from lnrecur.bolt12.message import Bolt12Message, broken_in_writing, write_fields
 from lnrecur.bolt12.offer import Offer, OfferFields
@@ -39,8 +39,15 @@ class InvoiceRequestFields(OfferFields):
 
     @property
     def payer_id(self) -> Point:
-        """The payer's transient key; the same for all requests of one subscription."""
-        payer_id: Point = self.values[fields.INVREQ_PAYER_ID.name]
+        """The payer's transient key; the same for all requests of one subscription.
+
+        Raises:
+            RuleBroken: an invoice that mirrors no request; a request always has it (BR2).
+        """
+        field = fields.INVREQ_PAYER_ID
+        payer_id: Point | None = self.values.get(field.name)
+        if payer_id is None:
+            raise RuleBroken("BR2", Breach("missing", field.name, field.number))
         return payer_id
 
     @property

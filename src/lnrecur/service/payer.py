@@ -149,6 +149,13 @@ class PayerService:
             del self._waiting[known]
         self._waiting[path_id] = recurrence_id
 
+    def expect_answers_again(self) -> None:
+        """After a start: the answers to requests that were sent before it are still welcome."""
+        for state in self._manager.outbounds():
+            if state.request is not None:
+                keys = self._keyring.payer(state.recurrence_id)
+                self.expect_answer(state.recurrence_id, keys.reply_path_id(state.request.bytes))
+
     def apply(self, recurrence_id: RecurrenceId, event: Callable[[], Event]) -> Step:
         """Load, step, save; again if somebody else was faster.
 

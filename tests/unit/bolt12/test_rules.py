@@ -182,6 +182,11 @@ def test_a_mirrored_recurrence_that_breaks_a_rule_is_an_error_when_it_is_asked_f
             message.recurrence  # noqa: B018 - reading it is the test
 
 
+def test_an_invoice_that_mirrors_no_request_has_no_payer() -> None:
+    with pytest.raises(RuleBroken, match=r"invreq_payer_id .*\[BR2\]"):
+        an_invoice({fields.INVREQ_PAYER_ID: None}).payer_id  # noqa: B018 - reading it is the test
+
+
 @pytest.mark.parametrize(
     ("features", "known", "bit"),
     [

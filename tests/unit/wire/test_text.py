@@ -45,6 +45,7 @@ def test_upper_case_and_joints_change_nothing() -> None:
         ("lno1qy zqxpq9", "' ' is not a bech32 character", 6),
         ("lno1qy+\n zq+bpq9", "'b' is not a bech32 character", 12),
         ("lno1q+byzqxpq9", "'b' is not a bech32 character", 6),
+        ("lno1bq+pq", "'b' is not a bech32 character", 4),
         ("lno1qypqxpq9+", "a + stands only between", 12),
         ("lno1qyp++qxpq9", "a + stands only between", 7),
         ("+lno1qypqxpq9", "a + stands only between", 0),

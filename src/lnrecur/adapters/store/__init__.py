@@ -1,1 +1,25 @@
 """RecurrenceManager on SQL databases."""
+
+from __future__ import annotations
+
+from lnrecur.adapters.store.errors import (
+    ImpossibleRow,
+    NotAStore,
+    StoreDamaged,
+    UnknownEncoding,
+    UnreadableRow,
+    WrongSchemaVersion,
+)
+from lnrecur.adapters.store.manager import SqlRecurrenceManager
+from lnrecur.adapters.store.opening import open_sqlite_manager
+
+__all__ = [
+    "SqlRecurrenceManager",
+    "open_sqlite_manager",
+    "ImpossibleRow",
+    "NotAStore",
+    "StoreDamaged",
+    "UnknownEncoding",
+    "UnreadableRow",
+    "WrongSchemaVersion",
+]

@@ -1,0 +1,126 @@
+"""States, effects and events as the JSON text that stands in the database.
+
+A value is stored as `{"v": VERSION, "body": ...}`, the body being msgspec's JSON of the frozen dataclass: bytes in
+base64, whole numbers exact whatever their size. What is read back is equal to what was stored, or reading fails; a
+database never makes up a state. A field added with a default needs no new version: what was stored before it existed
+reads with the default (the schema version keeps older programs away from newer databases). Any other change of a stored
+dataclass needs the next version and a reader of this one.
+
+Effects are named by their kind, which is the database's word and stays when a class is renamed.
+
+Secrets: a `Claim` holds the preimage of a payment that has arrived but is not taken, and the books hold those of the
+settled ones, so whoever can read the database file before we take a payment can take it for us (the money still goes to
+our node, but the payer's proof of payment is not theirs alone to give any more). Keys and seeds never come here. The file
+is readable by its owner only.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final, TypeVar
+
+import msgspec
+
+from lnrecur.adapters.store.errors import UnknownEncoding, UnreadableRow
+from lnrecur.recurrence.effects import (
+    AskPaymentStatus,
+    Claim,
+    FailBack,
+    Facts,
+    Pay,
+    SendCancel,
+    SendInvoiceRequest,
+    StoredEffect,
+)
+from lnrecur.recurrence.inbound_model import Inbound, OfferPolicy
+from lnrecur.recurrence.outbound_model import Outbound, PendingRequest
+
+ENCODING_VERSION: Final = 1
+
+EFFECT_KINDS: Final[dict[str, type[StoredEffect]]] = {
+    "send_invoice_request": SendInvoiceRequest,
+    "send_cancel": SendCancel,
+    "pay": Pay,
+    "ask_payment_status": AskPaymentStatus,
+    "claim": Claim,
+    "fail_back": FailBack,
+}
+_KIND_OF: Final = {effect: kind for kind, effect in EFFECT_KINDS.items()}
+
+_T = TypeVar("_T", Inbound, Outbound, OfferPolicy)
+
+# The field `bytes` of this class hides the builtin of that name where msgspec looks up what its annotations mean.
+PendingRequest.__annotations__["bytes"] = bytes
+
+
+class _Envelope(msgspec.Struct):
+    v: int
+    body: msgspec.Raw
+
+
+class _Facts(msgspec.Struct):
+    facts: dict[str, str | int | bool | None]
+
+
+_ENVELOPES: Final = msgspec.json.Decoder(_Envelope)
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+def encode(value: Inbound | Outbound | OfferPolicy) -> str:
+    """A state or policy as text."""
+    return _wrap(value)
+
+
+def decode(expected: type[_T], text: str) -> _T:
+    """A state or policy from text.
+
+    Raises:
+        UnknownEncoding: it was written in another version of this encoding.
+        UnreadableRow: it is nothing that `encode` writes.
+    """
+    return _unwrap(expected, text)  # type: ignore[no-any-return]
+
+
+def encode_effect(effect: StoredEffect) -> tuple[str, str]:
+    """An effect as its kind and the text of what it holds."""
+    return _KIND_OF[type(effect)], _wrap(effect)
+
+
+def decode_effect(kind: str, payload: str) -> StoredEffect:
+    """An effect from its kind and text.
+
+    Raises:
+        UnknownEncoding: it was written in another version of this encoding.
+        UnreadableRow: it is nothing that `encode_effect` writes.
+    """
+    if kind not in EFFECT_KINDS:
+        raise UnreadableRow(f"a stored effect is of the unknown kind {kind!r}")
+    return _unwrap(EFFECT_KINDS[kind], payload)  # type: ignore[no-any-return]
+
+
+def encode_facts(facts: Facts) -> str:
+    """An event's data as text."""
+    return _wrap(_Facts(dict(facts)))
+
+
+def decode_facts(text: str) -> Facts:
+    """An event's data from text.
+
+    Raises:
+        UnknownEncoding: it was written in another version of this encoding.
+        UnreadableRow: it is nothing that `encode_facts` writes.
+    """
+    return _unwrap(_Facts, text).facts  # type: ignore[no-any-return]
+
+
+def _wrap(body: object) -> str:
+    return _ENCODER.encode({"v": ENCODING_VERSION, "body": body}).decode()
+
+
+def _unwrap(expected: type, text: str):  # type: ignore[no-untyped-def] # noqa: ANN202
+    ...
+
+
+@cache
+def _decoder(expected: type[object]) -> msgspec.json.Decoder[object]:
+    return msgspec.json.Decoder(expected)

@@ -1,0 +1,106 @@
+"""What can be wrong with a database beyond what every store may say, and how the database's own errors are told.
+
+SQLAlchemy's errors stand behind ours as their cause. Their texts would quote the values of a statement, preimages among
+them; the engine is opened with `hide_parameters` so that they do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar, Final
+
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
+
+from lnrecur.errors import Fault
+from lnrecur.ports import StoreError, StoreUnavailable
+
+_SQLITE_DUPLICATES: Final = frozenset({"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"})
+_POSTGRESQL_UNIQUE_VIOLATION: Final = "23505"
+
+
+class WrongSchemaVersion(StoreError):
+    """The database was written by another version of lnrecur, and this one must not touch it."""
+
+    def __init__(self, found: int, known: int) -> None:
+        way_out = "start the newer lnrecur that wrote it" if found > known else "it has to be migrated first"
+        super().__init__(f"the database has schema version {found}, this lnrecur knows version {known}: {way_out}")
+        self.found = found
+        self.known = known
+
+    def details(self) -> dict[str, str | int]:
+        """Both versions."""
+        return {"found": self.found, "known": self.known}
+
+
+class NotAStore(StoreError):
+    """The file is a database of something else. It was left as it is."""
+
+    fault: ClassVar[Fault] = Fault.CALLER
+
+
+class StoreDamaged(StoreError):
+    """The file is no database, or is broken."""
+
+
+class UnreadableRow(StoreError):
+    """A stored value is not what lnrecur writes."""
+
+
+class UnknownEncoding(UnreadableRow):
+    """A stored value is encoded in a version that this lnrecur does not know."""
+
+    def __init__(self, found: int, known: int) -> None:
+        super().__init__(f"a stored value has encoding version {found}, this lnrecur knows version {known}")
+        self.found = found
+        self.known = known
+
+    def details(self) -> dict[str, str | int]:
+        """Both versions."""
+        return {"found": self.found, "known": self.known}
+
+
+class ImpossibleRow(StoreError):
+    """A constraint of the database refused what the caller wanted stored; nothing was changed."""
+
+    fault: ClassVar[Fault] = Fault.OURS
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Tell the database's errors in the words of the port.
+
+    Raises:
+        StoreUnavailable: locked, full, read-only or gone.
+        ImpossibleRow: a constraint was broken that is not about things being there twice.
+        StoreDamaged: what is stored there cannot be read as a database.
+    """
+    try:
+        yield
+    except OperationalError as error:
+        raise StoreUnavailable(f"the database cannot be used now: {error.orig}") from error
+    except IntegrityError as error:
+        raise ImpossibleRow(f"the database refused to store this: {error.orig}") from error
+    except DatabaseError as error:
+        if type(error) is not DatabaseError:  # a statement or a value of ours is wrong: a bug, to be seen as it is
+            raise
+        raise StoreDamaged(f"the database cannot be read: {error.orig}") from error
+
+
+@contextmanager
+def duplicate_means(told: StoreError) -> Iterator[None]:
+    """Raise `told` where a value that may exist once exists already."""
+    try:
+        yield
+    except IntegrityError as error:
+        if not is_duplicate(error):
+            raise
+        raise told from error
+
+
+def is_duplicate(error: IntegrityError) -> bool:
+    """Whether it was a uniqueness constraint that refused."""
+    return (
+        getattr(error.orig, "sqlite_errorname", None) in _SQLITE_DUPLICATES
+        or getattr(error.orig, "sqlstate", None) == _POSTGRESQL_UNIQUE_VIOLATION
+    )

@@ -1,0 +1,248 @@
+"""The tables in which subscriptions, what is to be done, what happened and what was paid are kept.
+
+A subscription's whole state stands in `detail` (encoding.py). The other columns of its row are copies of what the
+database itself must search, order or check; nothing is read back from them. So a new field of a state needs no new
+column.
+
+What may exist only once is unique here and not only in the code, because other processes use the same tables: a payer of
+an offer, a recurrence_id, the number of an event of a subscription, a payment_hash on one side, a settled payment for a
+counter. A surplus payment (owed back) may stand beside the one that counts.
+
+Ids are AUTOINCREMENT: SQLite would otherwise give the id of the last deleted outbox entry to the next one, and an
+`effect_done` said twice would remove a deed that nobody did.
+
+SQL integers have 64 bits and a sign, lnrecur's times go up to 2^64 and sums have no bound. A number beyond 2^63 - 1 is
+clamped to it in its column: for the order of wake-ups and for a sum on a page that is as good, the year 292,277,026,596
+does not come; `detail` keeps the exact number. Only the books have no `detail`, and there only `period_start` can be that
+big.
+
+Amounts are integers in millisatoshi, times integer seconds since 1970, keys and hashes raw bytes. Only types that SQLite
+and PostgreSQL both have are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Connection,
+    Engine,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    insert,
+    inspect,
+    select,
+)
+
+from lnrecur.adapters.sqlite import writing
+from lnrecur.adapters.store.encoding import EFFECT_KINDS
+from lnrecur.adapters.store.errors import NotAStore, WrongSchemaVersion
+from lnrecur.ports import Role
+from lnrecur.recurrence import inbound_model, outbound_model
+from lnrecur.values import POINT_SIZE
+
+SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION_KEY: Final = "schema_version"
+RECEIPT_CURSOR_KEY: Final = "receipt_cursor"
+
+I64_MAX: Final = 2**63 - 1
+U32_MAX: Final = 2**32 - 1
+SUPPLY_MSAT: Final = 21_000_000 * 100_000_000 * 1000
+"""All bitcoin there will ever be; no single payment is bigger."""
+_HASH_SIZE: Final = 32
+
+metadata: Final = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+def clamp(value: int) -> int:
+    """A number as a column can hold it."""
+    return min(value, I64_MAX)
+
+
+def _id() -> Column[int]:
+    # SQLite has AUTOINCREMENT for a column of exactly the type INTEGER only, which has 64 bits there.
+    return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+
+
+def _sized(name: str, size: int, *, unique: bool = False) -> Column[bytes]:
+    """Bytes of one length."""
+    check = CheckConstraint(f"length({name}) = {size}", name=f"{name}_size")
+    return Column(name, LargeBinary, check, nullable=False, unique=unique)
+
+
+def _number(name: str, least: int, most: int | None = None) -> Column[int]:
+    """A whole number with a least and perhaps a greatest value."""
+    condition = f"{name} >= {least}" if most is None else f"{name} BETWEEN {least} AND {most}"
+    return Column(name, BigInteger, CheckConstraint(condition, name=f"{name}_range"), nullable=False)
+
+
+def _moment(name: str, *, nullable: bool = False) -> Column[int]:
+    return Column(name, BigInteger, nullable=nullable)
+
+
+def _one_of(name: str, words: Iterable[str]) -> Column[str]:
+    """One of the words, and nothing else."""
+    listed = ", ".join(f"'{word}'" for word in words)
+    return Column(name, String(64), CheckConstraint(f"{name} IN ({listed})", name=f"{name}_known"), nullable=False)
+
+
+settings: Final = Table(
+    "settings",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""The version of these tables, and how far the money node's receipts were handled."""
+
+offers: Final = Table(
+    "offers",
+    metadata,
+    _id(),
+    _sized("offer_id", _HASH_SIZE, unique=True),
+    Column("offer", LargeBinary, CheckConstraint("length(offer) > 0", name="offer_size"), nullable=False),
+    Column("policy", Text, nullable=False),
+    _moment("created_at"),
+    Column("label", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+inbound: Final = Table(
+    "inbound",
+    metadata,
+    _id(),
+    _sized("subject", _HASH_SIZE, unique=True),
+    _sized("offer_id", _HASH_SIZE),
+    _sized("payer_id", POINT_SIZE),
+    _one_of("phase", inbound_model.Phase),
+    _number("next_counter", 0),
+    _number("received_msat", 0),
+    _number("version", 1),
+    Column("detail", Text, nullable=False),
+    UniqueConstraint("offer_id", "payer_id"),
+    sqlite_autoincrement=True,
+)
+"""Payers of offers of ours. `subject` is the subscription_id."""
+
+outbound: Final = Table(
+    "outbound",
+    metadata,
+    _id(),
+    _sized("recurrence_id", _HASH_SIZE, unique=True),
+    _one_of("phase", outbound_model.Phase),
+    _number("next_counter", 0),
+    _number("paid_msat", 0),
+    _moment("wake_at", nullable=True),
+    _number("version", 1),
+    Column("detail", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Subscriptions that we pay."""
+
+Index(
+    None,
+    outbound.c.wake_at,
+    sqlite_where=outbound.c.wake_at.is_not(None),
+    postgresql_where=outbound.c.wake_at.is_not(None),
+)
+
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    _id(),
+    _one_of("role", Role),
+    _sized("subject", _HASH_SIZE),
+    _one_of("kind", EFFECT_KINDS),
+    Column("payload", Text, nullable=False),
+    Column("due_at", BigInteger, nullable=False, index=True),
+    _number("tries", 0),
+    sqlite_autoincrement=True,
+)
+"""What is yet to be done; done entries are deleted. A `claim` holds a preimage until it is done."""
+
+events: Final = Table(
+    "events",
+    metadata,
+    _id(),
+    _sized("subject", _HASH_SIZE),
+    _number("sequence", 1),
+    _moment("at"),
+    Column("name", Text, nullable=False),
+    _one_of("role", Role),
+    Column("data", Text, nullable=False),
+    UniqueConstraint("subject", "sequence"),
+    sqlite_autoincrement=True,
+)
+
+payments: Final = Table(
+    "payments",
+    metadata,
+    _id(),
+    _one_of("role", Role),
+    _sized("subject", _HASH_SIZE),
+    _number("counter", 0, U32_MAX),
+    _sized("payment_hash", _HASH_SIZE),
+    _sized("preimage", _HASH_SIZE),
+    _number("amount_msat", 1, SUPPLY_MSAT),
+    _number("fee_msat", 0, SUPPLY_MSAT),
+    _moment("settled_at"),
+    _moment("period_start", nullable=True),
+    Column("surplus", Boolean, nullable=False),
+    UniqueConstraint("role", "payment_hash"),
+    sqlite_autoincrement=True,
+)
+"""The books. Rows are added and never changed."""
+
+Index(
+    "uq_payments_one_per_counter",
+    payments.c.role,
+    payments.c.subject,
+    payments.c.counter,
+    unique=True,
+    sqlite_where=~payments.c.surplus,
+    postgresql_where=~payments.c.surplus,
+)
+Index(None, payments.c.subject, payments.c.settled_at)
+
+
+def create_or_check(engine: Engine) -> None:
+    """Create all tables in an empty database; leave those that are there, if they are of our version.
+
+    Raises:
+        WrongSchemaVersion: another version of lnrecur wrote them.
+        NotAStore: they are somebody else's.
+    """
+    with writing(engine) as db:
+        if not inspect(db).get_table_names():
+            metadata.create_all(db, checkfirst=False)
+            db.execute(insert(settings).values(key=SCHEMA_VERSION_KEY, value=str(SCHEMA_VERSION)))
+        elif (found := _version(db)) != SCHEMA_VERSION:
+            raise WrongSchemaVersion(found, SCHEMA_VERSION)
+
+
+def _version(db: Connection) -> int:
+    tables = inspect(db)
+    if not tables.has_table(settings.name) or {c["name"] for c in tables.get_columns(settings.name)} != {"key", "value"}:
+        raise NotAStore("the database has tables, but none of lnrecur's")
+    found = db.execute(select(settings.c.value).where(settings.c.key == SCHEMA_VERSION_KEY)).scalar_one_or_none()
+    if found is None or not found.isascii() or not found.isdecimal():
+        raise NotAStore("the database has tables, but does not say which version of lnrecur's they are")
+    return int(found)

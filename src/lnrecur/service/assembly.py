@@ -1,0 +1,81 @@
+"""Joins ports to the services of one node. Which real part stands behind each port is decided elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from lnrecur.messaging.messenger import Messenger
+from lnrecur.ports import Clock, Entropy, MessageRouter, MoneyNode, PeerLink, RecurrenceManager
+from lnrecur.service.courier import Courier
+from lnrecur.service.invoicing import Invoicer
+from lnrecur.service.keyring import Keyring
+from lnrecur.service.payee import PayeeService
+from lnrecur.service.payer import PayerService
+from lnrecur.service.performer import Performer
+from lnrecur.service.receiving import follow_receipts
+from lnrecur.service.scheduler import Scheduler
+from lnrecur.values import ChainHash
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One real thing behind every port."""
+
+    manager: RecurrenceManager
+    node: MoneyNode
+    link: PeerLink
+    router: MessageRouter
+    clock: Clock
+    entropy: Entropy
+    chain: ChainHash
+
+
+class Services:
+    """Payee and payer of one node, over the same parts."""
+
+    def __init__(self, keyring: Keyring, parts: Parts) -> None:
+        self.keyring = keyring
+        self.parts = parts
+        self.courier = Courier(Messenger(keyring.identity), parts.link, parts.router, parts.entropy)
+        self.payee = PayeeService(
+            manager=parts.manager,
+            courier=self.courier,
+            invoicer=Invoicer(parts.node, keyring),
+            keyring=keyring,
+            clock=parts.clock,
+            entropy=parts.entropy,
+            chain=parts.chain,
+            on_change=self._changed,
+        )
+        self.payer = PayerService(
+            manager=parts.manager,
+            courier=self.courier,
+            keyring=keyring,
+            clock=parts.clock,
+            entropy=parts.entropy,
+            chain=parts.chain,
+            on_change=self._changed,
+        )
+        self.performer = Performer(
+            manager=parts.manager,
+            node=parts.node,
+            courier=self.courier,
+            payer=self.payer,
+            keyring=keyring,
+            clock=parts.clock,
+            entropy=parts.entropy,
+        )
+        self.scheduler = Scheduler(parts.manager, self.payer, self.performer, parts.clock)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        self.payer.expect_answers_again()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.scheduler.run(), name="scheduler")
+            tasks.create_task(
+                follow_receipts(self.parts.manager, self.parts.node, self.payee, self.parts.clock), name="receipts"
+            )
+
+    def _changed(self) -> None:
+        self.scheduler.poke()

@@ -40,7 +40,8 @@ def open_sqlite(path: str | os.PathLike[str], *, metadata: MetaData, busy_timeou
         sqlalchemy.exc.DatabaseError: it is no database.
     """
     file = Path(path)
-    engine = create_engine(URL.create("sqlite", database=str(file)))
+    # The texts of its errors must not quote the values of a statement: there are preimages among them.
+    engine = create_engine(URL.create("sqlite", database=str(file)), hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _record: object) -> None:

@@ -34,8 +34,8 @@ def one_line(text: str) -> str:
 def error_document(error: LnrecurError) -> dict[str, Any]:
     """What a command run with --json prints in place of its result.
 
-    `{"error": {"code": the error's class, "message": one line, "fault": whose, "retry": bool, ...details}}`; the details
-    are those of the error, such as `rule`, `field`, `tlv_type` and `offset`.
+    `{"error": {"code": the error's class, "message": one line, "fault": whose, "retry": bool, ...details}}`; the
+    details are those of the error, such as `rule`, `field`, `tlv_type` and `offset`.
     """
     told = {"code": type(error).__name__, "message": one_line(str(error)), "fault": str(error.fault)}
     return {"error": {**error.details(), **told, "retry": error.retry}}

@@ -7,6 +7,7 @@ only here, errors become a line on stderr (or JSON on stdout under --json) and a
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, Final
 
@@ -19,6 +20,12 @@ from lnrecur.cli.output import json_asked, print_json
 from lnrecur.errors import LnrecurError
 
 COMMANDS: Final = {
+    "init": "lnrecur.cli.init:init",
+    "run": "lnrecur.cli.run:run_daemon_command",
+    "offer": "lnrecur.cli.offer:offer",
+    "subscribe": "lnrecur.cli.subscribe:subscribe",
+    "subscriptions": "lnrecur.cli.subscriptions:subscriptions",
+    "demo": "lnrecur.cli.demo:demo",
     "decode": "lnrecur.cli.decode:decode",
     "preview": "lnrecur.cli.preview:preview",
 }
@@ -52,12 +59,19 @@ class LazyGroup(click.Group):
                 _complain(str(error))
             ctx.exit(exit_code(error))
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
         """Run the command line and leave the process; without `standalone_mode`, click's own behaviour."""
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)
+            return super().main(args, prog_name, complete_var, False, **extra)
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
+            code = super().main(args, prog_name, complete_var, False, **extra)
         except click.Abort as error:
             if isinstance(error.__cause__, EOFError):
                 _complain("the input ended before the question was answered")
@@ -73,6 +87,19 @@ class LazyGroup(click.Group):
         except click.ClickException as error:
             _complain(error.format_message())
             sys.exit(error.exit_code)
-        except BrokenPipeError:
-            _leave_broken_pipe()
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(text: str) -> None:
+    click.echo(f"lnrecur: {one_line(text)}", err=True)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def main() -> None:
+    """Recurring Lightning payments: offers, subscriptions and mandates, on your own node."""
+
+
+def run() -> None:
+    """The entry point of the installed command."""
+    main(prog_name="lnrecur")

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -26,6 +27,7 @@ AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 _JSON_ASKED: Final = "lnrecur.cli.json"
 _PIPE_COLUMNS: Final = 160
 """How wide we print where there is no terminal whose width would matter."""
+_LINE_BREAKS: Final = "\x85\u2028\u2029"
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -72,17 +74,13 @@ def _printable_character(character: str) -> str:
     return " " if character.isspace() and character not in _LINE_BREAKS and ord(character) > 0x7F else _REPLACEMENT
 
 
-_LINE_BREAKS: Final = "\x85\u2028\u2029"
-
-
 def make_console(stream: IO[str] | None = None) -> Console:
     """A console on `stream` (stdout): colours only on a terminal and where NO_COLOR is not set, no markup, no emoji."""
     from rich.console import Console
 
     out = stream if stream is not None else sys.stdout
-    replace = getattr(out, "reconfigure", None)
-    if replace is not None and out.errors == "strict":  # a terminal that is not UTF-8 must not make us fail
-        replace(errors="replace")
+    if isinstance(out, TextIOWrapper) and out.errors == "strict":  # a terminal that is not UTF-8 must not stop us
+        out.reconfigure(errors="replace")
     terminal = out.isatty()
     return Console(
         file=out,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import platformdirs
@@ -21,11 +22,18 @@ from lnrecur.adapters.store import open_sqlite_manager
 from lnrecur.daemon.config import APP, Home, Settings, split_listen
 from lnrecur.daemon.files import DaemonLock, read_seed, read_token
 from lnrecur.daemon.http.app import build_app
+from lnrecur.errors import Fault, LnrecurError
 from lnrecur.messaging.peer import PeerSettings
 from lnrecur.service.assembly import Parts, Services
 from lnrecur.service.keyring import Keyring
 
 _LOG = logging.getLogger("lnrecur.daemon")
+
+
+class CannotServe(LnrecurError):
+    """The HTTP port is taken or not ours to take."""
+
+    fault = Fault.ENVIRONMENT
 
 
 def playmoney_file(settings: Settings) -> Path:
@@ -79,18 +87,20 @@ async def _listen_for_peers(link: TcpPeerLink, settings: Settings) -> str | None
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn inside our own loop: signals are ours."""
+    """Uvicorn inside our own loop: it does not take the signals."""
 
-    def install_signal_handlers(self) -> None:  # pragma: no cover - older uvicorn
-        """Leave signals alone."""
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to `_serve`."""
+        yield
 
 
 async def _serve(
     services: Services, app: object, settings: Settings, lock: DaemonLock, peer: str | None, tell: Callable[[str], None]
 ) -> None:
     host, port = split_listen(settings.http_listen, "http_listen")
-    socket = _http_socket(host, port)
-    http = f"{host}:{socket.getsockname()[1]}"
+    bound = _bind(host, port)
+    http = f"{host}:{bound.getsockname()[1]}"
     config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False, server_header=False)  # type: ignore[arg-type]
     server = _Server(config)
     stop = asyncio.Event()
@@ -98,7 +108,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     work = asyncio.create_task(services.run(), name="services")
-    api = asyncio.create_task(server._serve([socket]), name="http")
+    api = asyncio.create_task(server.serve([bound]), name="http")
     waiting = asyncio.create_task(stop.wait(), name="stop")
     lock.tell(http=http, peer=peer, node_id=services.keyring.node_id.hex())
     tell(f"lnrecur runs: PLAY MONEY, HTTP on {http}, peers on {peer or 'nothing (listening is off)'}")
@@ -114,3 +124,10 @@ async def _serve(
             await asyncio.gather(work, waiting, return_exceptions=True)
         await asyncio.wait((api,), timeout=5)
         _LOG.info("stopped")
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise CannotServe(f"cannot serve HTTP on {host}:{port}: {error.strerror or error}") from error

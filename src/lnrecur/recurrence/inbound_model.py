@@ -90,6 +90,8 @@ class Inbound:
     """What was paid beyond one payment per period, and is owed back."""
     quantity: int | None = None
     payer_note: str = ""
+    last_payment: PaymentHash | None = None
+    """The payment that settled last: its receipts may come again and then change nothing."""
     created_at: UnixSeconds | None = None
     last_paid_at: UnixSeconds | None = None
     ended_at: UnixSeconds | None = None

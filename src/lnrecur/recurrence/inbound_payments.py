@@ -55,6 +55,8 @@ def unwanted(state: Inbound, event: PaymentClaimable, now: UnixSeconds) -> Step:
 def claimed(state: Inbound, event: PaymentClaimed, now: UnixSeconds) -> Step:
     """A payment is ours: book it and advance, or book it as a surplus."""
     context = event.context
+    if context.payment_hash == state.last_payment:
+        return Step(state)
     counter = context.counter or 0
     known = state.reserved is not None and state.reserved.payment_hash == context.payment_hash
     if counter != state.next_counter or (state.reserved is not None and not known):
@@ -71,6 +73,7 @@ def claimed(state: Inbound, event: PaymentClaimed, now: UnixSeconds) -> Step:
         received_msat=Msat(state.received_msat + event.amount_msat),
         quantity=context.quantity,
         payer_note=context.payer_note or state.payer_note,
+        last_payment=context.payment_hash,
         created_at=state.created_at if state.created_at is not None else now,
         last_paid_at=now,
     )
@@ -90,9 +93,12 @@ def claimed(state: Inbound, event: PaymentClaimed, now: UnixSeconds) -> Step:
 def surplus(state: Inbound, event: PaymentClaimed, now: UnixSeconds) -> Step:
     """It settled although its period was paid, or nothing was wanted any more: it is owed back."""
     context = event.context
+    if context.payment_hash == state.last_payment:
+        return Step(state)
     data: Facts = {"counter": context.counter, "amount_msat": event.amount_msat,
                    "payment_hash": context.payment_hash.hex()}  # fmt: skip
-    owed = replace(state, surplus_msat=Msat(state.surplus_msat + event.amount_msat))
+    owed_msat = Msat(state.surplus_msat + event.amount_msat)
+    owed = replace(state, surplus_msat=owed_msat, last_payment=context.payment_hash)
     return Step(owed, (_book(event, now, surplus=True), Emit("payment.surplus", data)))
 
 
@@ -115,6 +121,8 @@ def too_late(state: Inbound, event: CancelArrived, now: UnixSeconds) -> Step:
 
 
 def _return(state: Inbound, context: ReceiveContext, why: str) -> Step:
+    if context.payment_hash == state.last_payment:  # an old receipt: the payment is ours already
+        return Step(state)
     data: Facts = {"counter": context.counter, "why": why, "payment_hash": context.payment_hash.hex()}
     return Step(state, (FailBack(context.payment_hash, why), Emit("payment.failed_back", data)))
 

@@ -19,7 +19,7 @@ from lnrecur.recurrence.inbound_model import Inbound, OfferPolicy, Phase, Window
 from lnrecur.recurrence.pricing import full_price, price_now
 from lnrecur.recurrence.windows import pay_window
 from lnrecur.values import Msat, UnixSeconds
-from lnrecur.wire.integers import encode_tu32, encode_tu64
+from lnrecur.wire.integers import U64_MAX, encode_tu32, encode_tu64
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +88,14 @@ def check_history(state: Inbound, request: InvoiceRequest) -> Refuse | None:
     if state.phase is Phase.CANCELLED:
         return _refuse("Q15", request, fields.INVREQ_PAYER_ID, "this payer has cancelled")
     if counter is None:
-        if state.phase is Phase.COMPLETED:
+        if state.next_counter:
             return _refuse("Q13", request, fields.INVREQ_PAYER_ID, "this payer has paid already")
         return None
     if counter < state.next_counter:
         told = f"counter {counter} is paid already"
         return _refuse("Q13", request, fields.INVREQ_RECURRENCE_COUNTER, told, encode_tu32(state.next_counter))
+    if state.phase is Phase.COMPLETED:
+        return _refuse("Q8", request, fields.INVREQ_RECURRENCE_COUNTER, "every payment of this subscription is made")
     if counter > state.next_counter:
         told = f"counter {counter - 1} is not paid yet"
         return _refuse("Q14", request, fields.INVREQ_RECURRENCE_COUNTER, told, encode_tu32(state.next_counter))
@@ -110,6 +112,11 @@ def price(state: Inbound, request: InvoiceRequest, policy: OfferPolicy, now: Uni
     basetime = None
     try:
         amount = full_price(request, request.quantity)
+    except PriceError as error:
+        return _refuse("Q17", request, fields.OFFER_CURRENCY, str(error))
+    if amount is not None and amount > U64_MAX:
+        return _refuse("Q17", request, fields.INVREQ_QUANTITY, "so many cost more than an invoice can ask for")
+    try:
         if recurrence is not None:
             basetime = _basetime(state, recurrence, now)
             late = _check_window(state, request, recurrence, basetime, policy, now)

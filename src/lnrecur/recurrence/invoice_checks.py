@@ -1,16 +1,23 @@
-"""What a payer proves of an invoice before its mandate is even asked: V3 to V7 and the reader's MUSTs of BOLT 12."""
+"""What a payer proves of an invoice before its mandate is even asked: V4 to V7 and the reader's MUSTs of BOLT 12."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from lnrecur.bolt12.errors import Bolt12Error
 from lnrecur.bolt12.invoice import Invoice, VerifiedInvoice
 from lnrecur.bolt12.invoice_request import InvoiceRequest
 from lnrecur.bolt12.offer import Offer
 from lnrecur.errors import Fault
-from lnrecur.recurrence.errors import RecurrenceError
+from lnrecur.recurrence.errors import CalendarError, RecurrenceError
 from lnrecur.recurrence.outbound_model import Outbound
+from lnrecur.recurrence.windows import start_of
 from lnrecur.values import Point, UnixSeconds
 from lnrecur.wire.errors import WireError
+
+CLOCK_SKEW_S: Final = 3600
+"""How far the payee's clock may be from ours. Where invoice_created_at becomes the start of period 0, an older one
+would make periods due at once that nobody agreed to."""
 
 
 class InvoiceRefused(RecurrenceError):
@@ -23,8 +30,8 @@ def check_invoice(state: Outbound, data: bytes, now: UnixSeconds) -> tuple[Verif
     """Prove an invoice the answer to the pending request; answers it with the start of period 0 it stands for.
 
     Raises:
-        InvoiceRefused: nothing was asked, it cannot be read, it is not the answer, its basetime is wrong (V1, V4, V5)
-            or it has expired.
+        InvoiceRefused: nothing was asked, it cannot be read, it is not the answer, its basetime is wrong (V1, V4,
+            V5), its period cannot be counted (T7) or it has expired.
     """
     if state.request is None:
         raise InvoiceRefused("no request waits for an invoice")
@@ -37,7 +44,12 @@ def check_invoice(state: Outbound, data: bytes, now: UnixSeconds) -> tuple[Verif
         raise InvoiceRefused(f"the payee's invoice is refused: {error}") from error
     if now > verified.expires_at:
         raise InvoiceRefused(f"the invoice expired at {verified.expires_at}, it is {now}")
-    return verified, _basetime(state, verified)
+    basetime = _basetime(state, verified, now)
+    try:
+        start_of(state.recurrence, basetime, state.next_index)
+    except CalendarError as error:
+        raise InvoiceRefused(f"{error} [T7]") from error
+    return verified, basetime
 
 
 def _asked(offer: Offer, signer: Point) -> Point:
@@ -48,7 +60,7 @@ def _asked(offer: Offer, signer: Point) -> Point:
     return signer if signer in ends else ends[0]
 
 
-def _basetime(state: Outbound, invoice: VerifiedInvoice) -> UnixSeconds:
+def _basetime(state: Outbound, invoice: VerifiedInvoice, now: UnixSeconds) -> UnixSeconds:
     told = invoice.basetime
     if told is None:
         raise InvoiceRefused("invoice_recurrence_basetime is missing from a recurring invoice [V1]")
@@ -61,4 +73,8 @@ def _basetime(state: Outbound, invoice: VerifiedInvoice) -> UnixSeconds:
         expected, rule, source = invoice.created_at, "V4", "its own invoice_created_at says"
     if told != expected:
         raise InvoiceRefused(f"invoice_recurrence_basetime is {told}, {source} {expected} [{rule}]")
+    anchored = state.basetime is not None or base is not None
+    if not anchored and not state.created_at - CLOCK_SKEW_S <= told <= now + CLOCK_SKEW_S:
+        asked = f"but it was asked for after {state.created_at}, and it is {now}"
+        raise InvoiceRefused(f"invoice_created_at is {told}, {asked} [T1]")
     return UnixSeconds(told)

@@ -91,10 +91,10 @@ TRANSITIONS: Final[Table] = {
     }),
     **_row(Phase.PAYING, {
         Due: (payment_due, _ASKING),
-        PaymentSettled: (payment_settled, (Phase.IDLE, Phase.COMPLETED, Phase.CANCELLING)),
+        PaymentSettled: (payment_settled, (Phase.IDLE, Phase.COMPLETED, Phase.CANCELLING, Phase.LAPSED)),
         PaymentFailed: (payment_failed, (Phase.LAPSED, Phase.CANCELLING, Phase.CANCELLED)),
-        PaymentUnknown: (payment_unknown, ()),
-        CancelAsked: (cancel_later, ()),
+        PaymentUnknown: (payment_unknown, (Phase.CANCELLING, Phase.CANCELLED)),
+        CancelAsked: (cancel_later, (Phase.CANCELLING, Phase.CANCELLED)),
     }),
     **_row(Phase.NEEDS_APPROVAL, {
         Due: (approval_late, (Phase.LAPSED,)),
@@ -110,11 +110,13 @@ TRANSITIONS: Final[Table] = {
 
 
 def step(state: Outbound, event: Event, now: UnixSeconds) -> Step:
-    """Apply an event.
+    """Apply an event. A `Due` that comes before its time, or twice, changes nothing: it must not pay a period early.
 
     Raises:
-        ImpossibleTransition: the table below does not allow where the handler led (a bug, never stored).
+        ImpossibleTransition: the table above does not allow where the handler led (a bug, never stored).
     """
+    if isinstance(event, Due) and (state.wake_at is None or now < state.wake_at):
+        return Step(state)
     handler, allowed = TRANSITIONS[state.phase, type(event)]
     taken = handler(state, event, now)
     if taken.state.phase not in allowed:

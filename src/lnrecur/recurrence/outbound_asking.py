@@ -27,10 +27,11 @@ def due(state: Outbound, event: Due, now: UnixSeconds) -> Step:
     if state.terms.trigger is Trigger.ON_APPROVAL and state.approved_counter != state.next_counter:
         return needs_approval(state, "every payment of this subscription waits for approval", {})
     price = full_price(state.offer, state.terms.quantity)
-    floor = ZERO_MSAT if price is None or state.recurrence.proportional else price
-    excess = mandate_excess(state, floor, now)
+    most = state.mandate.max_per_period_msat if price is None else price
+    least = ZERO_MSAT if price is None or state.recurrence.proportional else price
+    excess = mandate_excess(state, least, now)
     if excess is not None:
-        return over_mandate(state, floor, excess)
+        return over_mandate(state, most, excess)
     return _ask(state, event, now)
 
 

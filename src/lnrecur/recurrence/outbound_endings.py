@@ -61,9 +61,11 @@ def cancel(state: Outbound, event: CancelAsked, now: UnixSeconds) -> Step:
 
 
 def cancel_later(state: Outbound, event: CancelAsked, now: UnixSeconds) -> Step:
-    """A payment may be in flight: it is followed to its end first."""
+    """A payment may be in flight: it is followed to its end first. One that has finally failed is not tried again."""
     if state.cancel_asked:
         return Step(state)
+    if state.payment is not None and state.payment.next_try is not None:
+        return cancel(replace(state, payment=None), event, now)
     data: Facts = {"counter": state.next_counter, "why": "a payment is in flight and is followed to its end"}
     return Step(replace(state, cancel_asked=True), (Emit("subscription.cancel_asked", data),))
 

@@ -105,6 +105,8 @@ class PendingPayment:
     expires_at: UnixSeconds
     tries: int = 1
     next_try: NextTry | None = None
+    asked: int = 0
+    """How often the money node was asked about this try."""
 
 
 @dataclass(frozen=True, slots=True)

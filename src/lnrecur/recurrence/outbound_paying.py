@@ -7,7 +7,7 @@ from typing import Final
 
 from lnrecur.recurrence import outbound_requests as requests
 from lnrecur.recurrence.effects import AskPaymentStatus, Book, Emit, Facts, Pay
-from lnrecur.recurrence.errors import ImpossibleTransition
+from lnrecur.recurrence.errors import CalendarError, ImpossibleTransition
 from lnrecur.recurrence.invoice_checks import InvoiceRefused, check_invoice
 from lnrecur.recurrence.outbound_asking import mandate_excess
 from lnrecur.recurrence.outbound_endings import cancelled_after, lapse, over_mandate
@@ -33,6 +33,8 @@ STATUS_DELAY_S: Final = 2
 
 def invoice_arrived(state: Outbound, event: InvoiceArrived, now: UnixSeconds) -> Step:
     """Check everything that can be checked, then pay or ask a person."""
+    if state.request is None:  # it answers a request that was given up
+        return Step(state)
     try:
         invoice, basetime = check_invoice(state, event.invoice, now)
     except InvoiceRefused as refused:
@@ -62,11 +64,12 @@ def payment_due(state: Outbound, event: Due, now: UnixSeconds) -> Step:
     payment = _payment(state)
     policy = state.terms.payment_retry
     if payment.next_try is None:
-        wake_at = now + min(STATUS_DELAY_S * payment.tries, policy.cap_s)
-        return Step(replace(state, wake_at=UnixSeconds(wake_at)), (AskPaymentStatus(payment.payment_hash),))
-    if payment.next_try is NextTry.NEW_INVOICE or now > payment.expires_at:
+        asked = replace(payment, asked=payment.asked + 1)
+        wake_at = UnixSeconds(now + min(STATUS_DELAY_S * asked.asked, policy.cap_s))
+        return Step(replace(state, payment=asked, wake_at=wake_at), (AskPaymentStatus(payment.payment_hash),))
+    if payment.next_try is NextTry.NEW_INVOICE or not _may_pay(state, payment, now):
         return _new_invoice(state, now)
-    again = replace(payment, next_try=None, tries=payment.tries + 1)
+    again = replace(payment, next_try=None, tries=payment.tries + 1, asked=0)
     waiting = replace(state, payment=again, wake_at=UnixSeconds(now + STATUS_DELAY_S))
     return Step(waiting, (_pay(again), Emit("payment.retried", {"counter": again.counter, "try": again.tries})))
 
@@ -77,30 +80,38 @@ def payment_failed(state: Outbound, event: PaymentFailed, now: UnixSeconds) -> S
     if event.payment_hash != payment.payment_hash or payment.next_try is not None:
         return Step(state)
     policy = state.terms.payment_retry
+    tries = payment.tries + state.attempt - 1  # every invoice before this one was tried once at least
     told = f"payment failed: {event.reason}"
     data: Facts = {"counter": payment.counter, "why": event.reason, "payment_hash": payment.payment_hash.hex(),
-            "try": payment.tries}  # fmt: skip
+            "try": tries}  # fmt: skip
     emitted = Emit("subscription.payment_failed", data)
     if state.cancel_asked:
         cancelled = cancelled_after(replace(state, payment=None), now)
         return Step(cancelled.state, (emitted, *cancelled.effects))
-    if policy.gives_up_after(payment.tries):
-        lapsed = lapse(state, "subscription.given_up", f"{told}, {payment.tries} times")
+    if policy.gives_up_after(tries):
+        lapsed = lapse(state, "subscription.given_up", f"{told}, after {tries} tries")
         return Step(lapsed.state, (emitted, *lapsed.effects))
-    wake_at = UnixSeconds(now + policy.delay_s(payment.tries, event.entropy))
+    wake_at = UnixSeconds(now + policy.delay_s(tries, event.entropy))
     failed = replace(payment, next_try=NextTry.SAME_INVOICE if event.retryable else NextTry.NEW_INVOICE)
     waiting = replace(state, payment=failed, problem=told, wake_at=wake_at)
     return Step(waiting, (emitted,))
 
 
 def payment_unknown(state: Outbound, event: PaymentUnknown, now: UnixSeconds) -> Step:
-    """The node never recorded it: hand it the same payment again; it is identified by its hash alone."""
+    """The node never recorded it: hand it the same payment again, if it may still be paid."""
     payment = _payment(state)
     if event.payment_hash != payment.payment_hash or payment.next_try is not None:
         return Step(state)
-    if now > payment.expires_at:
-        return Step(replace(state, payment=replace(payment, next_try=NextTry.NEW_INVOICE), wake_at=now))
-    return Step(state, (_pay(payment),))
+    if _may_pay(state, payment, now):
+        return Step(state, (_pay(payment),))
+    if state.cancel_asked:
+        return cancelled_after(replace(state, payment=None), now)
+    return Step(replace(state, payment=replace(payment, next_try=NextTry.NEW_INVOICE), wake_at=now))
+
+
+def _may_pay(state: Outbound, payment: PendingPayment, now: UnixSeconds) -> bool:
+    """Whether an accepted invoice may be handed over again: not when it, or the mandate, has ended meanwhile."""
+    return now <= payment.expires_at and mandate_excess(state, payment.amount_msat, now) is None
 
 
 def _new_invoice(state: Outbound, now: UnixSeconds) -> Step:
@@ -145,9 +156,13 @@ def _after_payment(state: Outbound, now: UnixSeconds) -> Step:
     if limit is not None and state.next_index > limit:
         done = replace(state, phase=Phase.COMPLETED, wake_at=None)
         return Step(done, (Emit("subscription.completed", {"payments": state.payments}),))
+    try:
+        wake_at = pay_at(state)
+    except CalendarError as error:  # T7: what was paid is booked all the same
+        return lapse(state, "subscription.given_up", str(error))
     if state.cancel_asked:
         return cancelled_after(state, now)
-    return Step(replace(state, phase=Phase.IDLE, wake_at=pay_at(state)))
+    return Step(replace(state, phase=Phase.IDLE, wake_at=wake_at))
 
 
 def _pay(payment: PendingPayment) -> Pay:

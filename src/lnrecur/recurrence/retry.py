@@ -23,7 +23,7 @@ class RetryPolicy:
 
     def delay_s(self, tries: int, entropy: bytes) -> int:
         """Seconds from try number `tries` (1 for the first) to the next; at least 1. `entropy` is 8 random bytes."""
-        delay = self.first_delay_s
+        delay = min(self.first_delay_s, self.cap_s)
         for _ in range(tries - 1):
             delay = min(delay * self.factor, self.cap_s)
             if delay == self.cap_s:

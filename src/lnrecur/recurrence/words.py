@@ -23,12 +23,9 @@ _EXPONENTS: Final = {
     4: "CLF UYW",
 }
 """ISO 4217, list one: the currencies whose minor unit is not a hundredth."""
-_WITHOUT_MINOR_UNIT: Final = "XAG XAU XBA XBB XBC XBD XDR XPD XPT XSU XTS XUA XXX"
-"""ISO 4217, list one: minor unit "N.A."; they are counted whole."""
-_EXPONENT_OF: Final = {
-    **{code: exponent for exponent, codes in _EXPONENTS.items() for code in codes.split()},
-    **dict.fromkeys(_WITHOUT_MINOR_UNIT.split(), 0),
-}
+_EXPONENT_OF: Final = {code: exponent for exponent, codes in _EXPONENTS.items() for code in codes.split()}
+_HUNDREDTHS_WITH_X: Final = ("XAD", "XCD", "XCG")
+"""Of the codes that begin with X, those of money in circulation; gold and the like have no minor unit ("N.A.")."""
 
 
 def recurrence_in_words(offer: OfferFields) -> str:
@@ -61,7 +58,7 @@ def price_in_words(amount: int, currency: str | None) -> str:
     """A price as an offer names it: msat, or minor units of an ISO 4217 currency; "5.00 USD", "100 JPY"."""
     if currency is None:
         return amount_in_words(amount)
-    exponent = _EXPONENT_OF.get(currency, _USUAL_EXPONENT)
+    exponent = _exponent(currency)
     whole, minor = divmod(amount, 10**exponent)
     return f"{whole:,}.{minor:0{exponent}} {currency}" if exponent else f"{whole:,} {currency}"
 
@@ -105,6 +102,11 @@ def _date_and_time(unix: int) -> tuple[str, str]:
     minutes, second = divmod(second_of_day, 60)
     hour, minute = divmod(minutes, 60)
     return f"{year:04}-{month:02}-{day:02}", f"{hour:02}:{minute:02}:{second:02}"
+
+
+def _exponent(currency: str) -> int:
+    whole = currency.startswith("X") and currency not in _HUNDREDTHS_WITH_X
+    return _EXPONENT_OF.get(currency, 0 if whole else _USUAL_EXPONENT)
 
 
 def _price(offer: OfferFields) -> str:

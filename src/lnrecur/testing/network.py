@@ -94,5 +94,3 @@ class MemoryLink:
     def on_message(self, handler: OnionMessageHandler) -> None:
         """Name the handler."""
         self.handler = handler
-
-

@@ -8,15 +8,13 @@ dataclass needs the next version and a reader of this one.
 
 Effects are named by their kind, which is the database's word and stays when a class is renamed.
 
-Secrets: a `Claim` holds the preimage of a payment that has arrived but is not taken, and the books hold those of the
-settled ones, so whoever can read the database file before we take a payment can take it for us (the money still goes to
-our node, but the payer's proof of payment is not theirs alone to give any more). Keys and seeds never come here. The file
-is readable by its owner only.
+Secrets: a `Claim` in the outbox holds the preimage of a payment that has arrived and is not taken yet; a node on its
+way that learns it first could keep the money. The books hold the preimages of what is settled, and whoever shows one
+seems to have paid. So the file is readable by its owner only. Keys and seeds never come here.
 """
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Final, TypeVar
 
 import msgspec
@@ -25,8 +23,8 @@ from lnrecur.adapters.store.errors import UnknownEncoding, UnreadableRow
 from lnrecur.recurrence.effects import (
     AskPaymentStatus,
     Claim,
-    FailBack,
     Facts,
+    FailBack,
     Pay,
     SendCancel,
     SendInvoiceRequest,
@@ -47,7 +45,7 @@ EFFECT_KINDS: Final[dict[str, type[StoredEffect]]] = {
 }
 _KIND_OF: Final = {effect: kind for kind, effect in EFFECT_KINDS.items()}
 
-_T = TypeVar("_T", Inbound, Outbound, OfferPolicy)
+_T = TypeVar("_T")
 
 # The field `bytes` of this class hides the builtin of that name where msgspec looks up what its annotations mean.
 PendingRequest.__annotations__["bytes"] = bytes
@@ -56,10 +54,6 @@ PendingRequest.__annotations__["bytes"] = bytes
 class _Envelope(msgspec.Struct):
     v: int
     body: msgspec.Raw
-
-
-class _Facts(msgspec.Struct):
-    facts: dict[str, str | int | bool | None]
 
 
 _ENVELOPES: Final = msgspec.json.Decoder(_Envelope)
@@ -78,7 +72,7 @@ def decode(expected: type[_T], text: str) -> _T:
         UnknownEncoding: it was written in another version of this encoding.
         UnreadableRow: it is nothing that `encode` writes.
     """
-    return _unwrap(expected, text)  # type: ignore[no-any-return]
+    return _unwrap(expected, text)
 
 
 def encode_effect(effect: StoredEffect) -> tuple[str, str]:
@@ -95,12 +89,12 @@ def decode_effect(kind: str, payload: str) -> StoredEffect:
     """
     if kind not in EFFECT_KINDS:
         raise UnreadableRow(f"a stored effect is of the unknown kind {kind!r}")
-    return _unwrap(EFFECT_KINDS[kind], payload)  # type: ignore[no-any-return]
+    return _unwrap(EFFECT_KINDS[kind], payload)
 
 
 def encode_facts(facts: Facts) -> str:
     """An event's data as text."""
-    return _wrap(_Facts(dict(facts)))
+    return _wrap(dict(facts))
 
 
 def decode_facts(text: str) -> Facts:
@@ -110,17 +104,18 @@ def decode_facts(text: str) -> Facts:
         UnknownEncoding: it was written in another version of this encoding.
         UnreadableRow: it is nothing that `encode_facts` writes.
     """
-    return _unwrap(_Facts, text).facts  # type: ignore[no-any-return]
+    return _unwrap(dict[str, str | int | bool | None], text)
 
 
 def _wrap(body: object) -> str:
     return _ENCODER.encode({"v": ENCODING_VERSION, "body": body}).decode()
 
 
-def _unwrap(expected: type, text: str):  # type: ignore[no-untyped-def] # noqa: ANN202
-    ...
-
-
-@cache
-def _decoder(expected: type[object]) -> msgspec.json.Decoder[object]:
-    return msgspec.json.Decoder(expected)
+def _unwrap(expected: type[_T], text: str) -> _T:
+    try:
+        envelope = _ENVELOPES.decode(text)
+        if envelope.v != ENCODING_VERSION:
+            raise UnknownEncoding(envelope.v, ENCODING_VERSION)
+        return msgspec.json.decode(envelope.body, type=expected)
+    except msgspec.DecodeError as error:
+        raise UnreadableRow(f"a stored value cannot be read: {error}") from error

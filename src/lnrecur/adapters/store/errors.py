@@ -34,7 +34,7 @@ class WrongSchemaVersion(StoreError):
 
 
 class NotAStore(StoreError):
-    """The file is a database of something else. It was left as it is."""
+    """The file is a database of something else. None of its tables was touched."""
 
     fault: ClassVar[Fault] = Fault.CALLER
 

@@ -4,20 +4,20 @@ A subscription's whole state stands in `detail` (encoding.py). The other columns
 database itself must search, order or check; nothing is read back from them. So a new field of a state needs no new
 column.
 
-What may exist only once is unique here and not only in the code, because other processes use the same tables: a payer of
-an offer, a recurrence_id, the number of an event of a subscription, a payment_hash on one side, a settled payment for a
-counter. A surplus payment (owed back) may stand beside the one that counts.
+What may exist only once is unique here and not only in the code, because other processes use the same tables: a payer
+of an offer, a recurrence_id, the number of an event of a subscription, a payment_hash on one side, a settled payment
+for a counter. A surplus payment (owed back) may stand beside the one that counts.
 
 Ids are AUTOINCREMENT: SQLite would otherwise give the id of the last deleted outbox entry to the next one, and an
 `effect_done` said twice would remove a deed that nobody did.
 
 SQL integers have 64 bits and a sign, lnrecur's times go up to 2^64 and sums have no bound. A number beyond 2^63 - 1 is
-clamped to it in its column: for the order of wake-ups and for a sum on a page that is as good, the year 292,277,026,596
-does not come; `detail` keeps the exact number. Only the books have no `detail`, and there only `period_start` can be that
-big.
+clamped to it in its column: for the order of wake-ups and for a sum on a page that is as good, since the year
+292,277,026,596 does not come; `detail` keeps the exact number. Rows without `detail` hold our own clock's times, except
+the `period_start` of the books, which is what the clamp makes of it.
 
-Amounts are integers in millisatoshi, times integer seconds since 1970, keys and hashes raw bytes. Only types that SQLite
-and PostgreSQL both have are used.
+Amounts are integers in millisatoshi, times integer seconds since 1970, keys and hashes raw bytes. Only types that
+SQLite and PostgreSQL both have are used.
 """
 
 from __future__ import annotations
@@ -240,7 +240,10 @@ def create_or_check(engine: Engine) -> None:
 
 def _version(db: Connection) -> int:
     tables = inspect(db)
-    if not tables.has_table(settings.name) or {c["name"] for c in tables.get_columns(settings.name)} != {"key", "value"}:
+    columns = (
+        {column["name"] for column in tables.get_columns(settings.name)} if tables.has_table(settings.name) else ()
+    )
+    if columns != set(settings.c.keys()):
         raise NotAStore("the database has tables, but none of lnrecur's")
     found = db.execute(select(settings.c.value).where(settings.c.key == SCHEMA_VERSION_KEY)).scalar_one_or_none()
     if found is None or not found.isascii() or not found.isdecimal():

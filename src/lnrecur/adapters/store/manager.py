@@ -1,0 +1,228 @@
+"""RecurrenceManager on a SQL database.
+
+A commit is one transaction: state, outbox, events, books and cursor are stored together or not at all. On SQLite it
+holds the write lock from its first statement, so what it reads is true when it writes; beyond that nothing here relies
+on being the only process: a change names the version it is based on, and what may exist once is unique in the schema.
+
+No SQL is written for one database. What is searched at every turn of the scheduler is found through an index; the tests
+ask SQLite for its query plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from lnrecur.adapters.sqlite import reading, writing
+from lnrecur.adapters.store import commits, rows
+from lnrecur.adapters.store.encoding import decode, encode
+from lnrecur.adapters.store.errors import is_duplicate, store_errors
+from lnrecur.adapters.store.schema import (
+    RECEIPT_CURSOR_KEY,
+    clamp,
+    events,
+    inbound,
+    offers,
+    outbound,
+    outbox,
+    payments,
+    settings,
+)
+from lnrecur.ports import BookedPayment, Change, OfferRecord, OutboxEntry, Role, Stored, StoredEvent
+from lnrecur.recurrence.inbound_model import Inbound
+from lnrecur.recurrence.outbound_model import Outbound
+from lnrecur.values import OfferId, Point, RecurrenceId, UnixSeconds
+
+
+class SqlRecurrenceManager:
+    """A `lnrecur.ports.RecurrenceManager` whose tables `create_or_check` has seen.
+
+    Any number of these, in any number of processes and threads, may work on one database. Beyond what the port says,
+    every call may raise `StoreDamaged`, every reading one `UnreadableRow`, every writing one `ImpossibleRow`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def close(self) -> None:
+        """Give the database back."""
+        self._engine.dispose()
+
+    # --- offers ------------------------------------------------------------------------------------------------------
+
+    def add_offer(self, record: OfferRecord) -> None:
+        """Store an offer of ours; the same offer again changes nothing."""
+        columns = rows.offer_columns(record)
+        with store_errors():
+            try:
+                with writing(self._engine) as db:
+                    db.execute(insert(offers).values(columns))
+            except IntegrityError as error:
+                if not is_duplicate(error):  # a duplicate is what was wanted: it is there
+                    raise
+
+    def offer(self, offer_id: OfferId) -> OfferRecord | None:
+        """One offer of ours."""
+        with self._reading() as db:
+            row = db.execute(select(offers).where(offers.c.offer_id == offer_id)).one_or_none()
+        return None if row is None else rows.offer_record(row)
+
+    def offers(self) -> Sequence[OfferRecord]:
+        """All offers of ours, oldest first."""
+        with self._reading() as db:
+            found = db.execute(select(offers).order_by(offers.c.id)).all()
+        return [rows.offer_record(row) for row in found]
+
+    def set_offer_active(self, offer_id: OfferId, active: bool) -> None:
+        """Open or close an offer for new subscribers."""
+        with self._writing() as db:
+            db.execute(update(offers).where(offers.c.offer_id == offer_id).values(active=active))
+
+    # --- subscriptions -----------------------------------------------------------------------------------------------
+
+    def inbound(self, offer_id: OfferId, payer_id: Point) -> Stored[Inbound] | None:
+        """What is known of a payer of an offer."""
+        mine = (inbound.c.offer_id == offer_id) & (inbound.c.payer_id == payer_id)
+        with self._reading() as db:
+            row = db.execute(select(inbound.c.detail, inbound.c.version).where(mine)).one_or_none()
+        return None if row is None else Stored(decode(Inbound, row.detail), row.version)
+
+    def inbounds(self) -> Sequence[Inbound]:
+        """All inbound subscriptions, oldest first."""
+        with self._reading() as db:
+            found = db.execute(select(inbound.c.detail).order_by(inbound.c.id)).scalars().all()
+        return [decode(Inbound, detail) for detail in found]
+
+    def outbound(self, recurrence_id: RecurrenceId) -> Stored[Outbound] | None:
+        """One subscription that we pay."""
+        mine = outbound.c.recurrence_id == recurrence_id
+        with self._reading() as db:
+            row = db.execute(select(outbound.c.detail, outbound.c.version).where(mine)).one_or_none()
+        return None if row is None else Stored(decode(Outbound, row.detail), row.version)
+
+    def outbounds(self) -> Sequence[Outbound]:
+        """All subscriptions that we pay, oldest first."""
+        with self._reading() as db:
+            found = db.execute(select(outbound.c.detail).order_by(outbound.c.id)).scalars().all()
+        return [decode(Outbound, detail) for detail in found]
+
+    def commit_inbound(self, change: Change[Inbound]) -> Sequence[OutboxEntry]:
+        """Store a payee's step; answers its effects as they stand in the outbox.
+
+        Raises:
+            Conflict: the state was changed by somebody else.
+            AlreadyPaid: a booking exists already.
+        """
+        state = change.state
+        columns: dict[str, Any] = {
+            "offer_id": state.offer_id,
+            "payer_id": state.payer_id,
+            "phase": state.phase.value,
+            "next_counter": clamp(state.next_counter),
+            "received_msat": clamp(state.received_msat),
+            "detail": encode(state),
+        }
+        subject = state.subscription_id
+        with self._writing() as db:
+            commits.save_state(db, inbound.c.subject, subject, columns, change.version)
+            return commits.save_records(db, Role.PAYEE, subject, change)
+
+    def commit_outbound(self, change: Change[Outbound]) -> Sequence[OutboxEntry]:
+        """Store a payer's step; answers its effects as they stand in the outbox.
+
+        Raises:
+            Conflict: the state was changed by somebody else.
+            AlreadyPaid: a booking exists already.
+        """
+        state = change.state
+        columns: dict[str, Any] = {
+            "phase": state.phase.value,
+            "next_counter": clamp(state.next_counter),
+            "paid_msat": clamp(state.paid_msat),
+            "wake_at": None if state.wake_at is None else clamp(state.wake_at),
+            "detail": encode(state),
+        }
+        subject = state.recurrence_id
+        with self._writing() as db:
+            commits.save_state(db, outbound.c.recurrence_id, subject, columns, change.version)
+            return commits.save_records(db, Role.PAYER, subject, change)
+
+    # --- what is to be done ------------------------------------------------------------------------------------------
+
+    def due_outbounds(self, now: UnixSeconds, limit: int) -> Sequence[RecurrenceId]:
+        """Subscriptions that we pay whose wake_at has come, longest due first."""
+        due = select(outbound.c.recurrence_id).where(outbound.c.wake_at <= clamp(now))
+        with self._reading() as db:
+            found = db.execute(due.order_by(outbound.c.wake_at, outbound.c.id).limit(limit)).scalars().all()
+        return [RecurrenceId(recurrence_id) for recurrence_id in found]
+
+    def due_outbox(self, now: UnixSeconds, limit: int) -> Sequence[OutboxEntry]:
+        """Effects that wait to be performed, in the order they were stored."""
+        # `+ 0` takes the order from the due rows: by the bare id SQLite would rather walk through the whole table.
+        due = select(outbox).where(outbox.c.due_at <= clamp(now)).order_by(outbox.c.id + 0).limit(limit)
+        with self._reading() as db:
+            found = db.execute(due).all()
+        return [rows.outbox_entry(row) for row in found]
+
+    def effect_done(self, entry_id: int) -> None:
+        """An effect was performed; harmless if it was said before."""
+        with self._writing() as db:
+            db.execute(delete(outbox).where(outbox.c.id == entry_id))
+
+    def postpone_effect(self, entry_id: int, due_at: UnixSeconds) -> None:
+        """An effect could not be performed; it is due again later and counts one more try."""
+        later = {outbox.c.due_at: clamp(due_at), outbox.c.tries: outbox.c.tries + 1}
+        with self._writing() as db:
+            db.execute(update(outbox).where(outbox.c.id == entry_id).values(later))
+
+    def next_wake(self) -> UnixSeconds | None:
+        """The earliest moment at which a subscription or an effect is due; None if nothing waits."""
+        wakes = select(func.min(outbound.c.wake_at)).where(outbound.c.wake_at.is_not(None))
+        with self._reading() as db:
+            found = (db.execute(wakes).scalar(), db.execute(select(func.min(outbox.c.due_at))).scalar())
+        return min((UnixSeconds(moment) for moment in found if moment is not None), default=None)
+
+    # --- what happened -----------------------------------------------------------------------------------------------
+
+    def receipt_cursor(self) -> str | None:
+        """How far the money node's receipts were handled."""
+        cursor = select(settings.c.value).where(settings.c.key == RECEIPT_CURSOR_KEY)
+        with self._reading() as db:
+            return db.execute(cursor).scalar_one_or_none()
+
+    def save_receipt_cursor(self, cursor: str) -> None:
+        """A receipt was handled that concerned no subscription of ours."""
+        with self._writing() as db:
+            commits.save_setting(db, RECEIPT_CURSOR_KEY, cursor)
+
+    def events(self, after_id: int = 0, limit: int = 1000) -> Sequence[StoredEvent]:
+        """The event log behind an id, in order."""
+        behind = select(events).where(events.c.id > after_id).order_by(events.c.id).limit(limit)
+        with self._reading() as db:
+            found = db.execute(behind).all()
+        return [rows.stored_event(row) for row in found]
+
+    def payments(self, subject: bytes | None = None) -> Sequence[BookedPayment]:
+        """The books, of one subscription or of all, in the order of settlement."""
+        books = select(payments).order_by(payments.c.settled_at, payments.c.id)
+        if subject is not None:
+            books = books.where(payments.c.subject == subject)
+        with self._reading() as db:
+            found = db.execute(books).all()
+        return [rows.booked_payment(row) for row in found]
+
+    # --- transactions ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with store_errors(), reading(self._engine) as db:
+            yield db
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with store_errors(), writing(self._engine) as db:
+            yield db

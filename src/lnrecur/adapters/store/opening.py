@@ -1,0 +1,33 @@
+"""Opening the store's database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import MetaData
+
+from lnrecur.adapters.sqlite import BUSY_TIMEOUT_MS, open_sqlite
+from lnrecur.adapters.store.errors import store_errors
+from lnrecur.adapters.store.manager import SqlRecurrenceManager
+from lnrecur.adapters.store.schema import create_or_check
+
+
+def open_sqlite_manager(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> SqlRecurrenceManager:
+    """Open the store in a SQLite file, creating it (readable by its owner only) if it is not there.
+
+    Give it back with `close`. In a file that is refused no table is touched.
+
+    Raises:
+        StoreUnavailable: the file cannot be opened, or is locked for longer than `busy_timeout_ms`.
+        WrongSchemaVersion: another version of lnrecur wrote it.
+        NotAStore: it is another program's database.
+        StoreDamaged: it is no database.
+    """
+    with store_errors():
+        engine = open_sqlite(path, metadata=MetaData(), busy_timeout_ms=busy_timeout_ms)
+        try:
+            create_or_check(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+    return SqlRecurrenceManager(engine)

@@ -1,0 +1,128 @@
+"""Rows of the tables and the port's records, each as the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row
+
+from lnrecur.adapters.store.encoding import (
+    decode,
+    decode_effect,
+    decode_facts,
+    encode,
+    encode_effect,
+    encode_facts,
+)
+from lnrecur.adapters.store.schema import clamp
+from lnrecur.ports import BookedPayment, OfferRecord, OutboxEntry, Role, StoredEvent
+from lnrecur.recurrence.effects import Book, Emit, StoredEffect
+from lnrecur.recurrence.inbound_model import OfferPolicy
+from lnrecur.values import Msat, OfferId, PaymentHash, Preimage, UnixSeconds
+
+Columns = dict[str, Any]
+
+
+def offer_columns(record: OfferRecord) -> Columns:
+    """An offer to be inserted."""
+    return {
+        "offer_id": record.offer_id,
+        "offer": record.offer,
+        "policy": encode(record.policy),
+        "created_at": clamp(record.created_at),
+        "label": record.label,
+        "active": record.active,
+    }
+
+
+def offer_record(row: Row[Any]) -> OfferRecord:
+    """An offer that was read."""
+    return OfferRecord(
+        offer_id=OfferId(row.offer_id),
+        offer=row.offer,
+        policy=decode(OfferPolicy, row.policy),
+        created_at=UnixSeconds(row.created_at),
+        label=row.label,
+        active=row.active,
+    )
+
+
+def outbox_columns(role: Role, subject: bytes, effect: StoredEffect, at: UnixSeconds) -> Columns:
+    """An effect to be inserted, due at once."""
+    kind, payload = encode_effect(effect)
+    return {
+        "role": role.value,
+        "subject": subject,
+        "kind": kind,
+        "payload": payload,
+        "due_at": clamp(at),
+        "tries": 0,
+    }
+
+
+def outbox_entry(row: Row[Any]) -> OutboxEntry:
+    """An effect that was read."""
+    return OutboxEntry(
+        id=row.id,
+        role=Role(row.role),
+        subject=row.subject,
+        effect=decode_effect(row.kind, row.payload),
+        due_at=UnixSeconds(row.due_at),
+        tries=row.tries,
+    )
+
+
+def event_columns(role: Role, subject: bytes, event: Emit, at: UnixSeconds, sequence: int) -> Columns:
+    """An event to be inserted."""
+    return {
+        "subject": subject,
+        "sequence": sequence,
+        "at": clamp(at),
+        "name": event.name,
+        "role": role.value,
+        "data": encode_facts(event.data),
+    }
+
+
+def stored_event(row: Row[Any]) -> StoredEvent:
+    """An event that was read."""
+    return StoredEvent(
+        id=row.id,
+        sequence=row.sequence,
+        at=UnixSeconds(row.at),
+        name=row.name,
+        role=Role(row.role),
+        subject=row.subject,
+        data=decode_facts(row.data),
+    )
+
+
+def payment_columns(role: Role, subject: bytes, booking: Book) -> Columns:
+    """A booking to be inserted."""
+    return {
+        "role": role.value,
+        "subject": subject,
+        "counter": clamp(booking.counter),
+        "payment_hash": booking.payment_hash,
+        "preimage": booking.preimage,
+        "amount_msat": clamp(booking.amount_msat),
+        "fee_msat": clamp(booking.fee_msat),
+        "settled_at": clamp(booking.settled_at),
+        "period_start": None if booking.period_start is None else clamp(booking.period_start),
+        "surplus": booking.surplus,
+    }
+
+
+def booked_payment(row: Row[Any]) -> BookedPayment:
+    """A booking that was read."""
+    booking = Book(
+        counter=row.counter,
+        payment_hash=PaymentHash(row.payment_hash),
+        preimage=Preimage(row.preimage),
+        amount_msat=Msat(row.amount_msat),
+        fee_msat=Msat(row.fee_msat),
+        settled_at=UnixSeconds(row.settled_at),
+        period_start=None if row.period_start is None else UnixSeconds(row.period_start),
+        surplus=row.surplus,
+    )
+    return BookedPayment(Role(row.role), row.subject, booking)

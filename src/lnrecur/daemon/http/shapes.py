@@ -1,0 +1,127 @@
+"""How things look in JSON. Amounts are integer msat, times RFC 3339 in UTC, bytes hexadecimal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lnrecur.bolt12.offer import Offer
+from lnrecur.ports import BookedPayment, OfferRecord, Role, StoredEvent
+from lnrecur.recurrence.inbound_model import Inbound
+from lnrecur.recurrence.mandate import Mandate
+from lnrecur.recurrence.outbound_model import Outbound, Phase
+from lnrecur.recurrence.words import recurrence_in_words, rfc3339
+
+Shape = dict[str, Any]
+
+
+def _at(moment: int | None) -> str | None:
+    return None if moment is None else rfc3339(moment)
+
+
+def offer_shape(record: OfferRecord) -> Shape:
+    """An offer of ours."""
+    offer = Offer.from_bytes(record.offer)
+    return {
+        "offer_id": record.offer_id.hex(),
+        "offer": offer.to_text(),
+        "label": record.label,
+        "description": offer.description,
+        "amount_msat": offer.amount,
+        "terms": recurrence_in_words(offer),
+        "active": record.active,
+        "windows": record.policy.windows.value,
+        "created_at": _at(record.created_at),
+    }
+
+
+def outbound_shape(state: Outbound) -> Shape:
+    """A subscription that we pay."""
+    offer = state.offer
+    return {
+        "id": state.recurrence_id.hex(),
+        "role": Role.PAYER.value,
+        "phase": state.phase.value,
+        "offer_id": offer.offer_id.hex(),
+        "description": offer.description,
+        "terms": recurrence_in_words(offer),
+        "next_counter": state.next_counter,
+        "next_at": _at(state.wake_at),
+        "payments": state.payments,
+        "total_msat": state.paid_msat,
+        "fees_msat": state.fees_msat,
+        "awaiting_msat": state.awaiting_msat if state.phase is Phase.NEEDS_APPROVAL else None,
+        "problem": state.problem,
+        "trigger": state.terms.trigger.value,
+        "missed": state.terms.missed.value,
+        "start": state.terms.start,
+        "basetime": _at(state.basetime),
+        "mandate": mandate_shape(state.mandate),
+        "created_at": _at(state.created_at),
+    }
+
+
+def inbound_shape(state: Inbound, offer: Offer | None) -> Shape:
+    """A subscription that is paid to us."""
+    return {
+        "id": state.subscription_id.hex(),
+        "role": Role.PAYEE.value,
+        "phase": state.phase.value,
+        "offer_id": state.offer_id.hex(),
+        "description": None if offer is None else offer.description,
+        "terms": None if offer is None else recurrence_in_words(offer),
+        "payer_id": state.payer_id.hex(),
+        "payer_note": state.payer_note,
+        "quantity": state.quantity,
+        "next_counter": state.next_counter,
+        "payments": state.payments,
+        "total_msat": state.received_msat,
+        "surplus_msat": state.surplus_msat,
+        "start": state.start,
+        "basetime": _at(state.basetime),
+        "created_at": _at(state.created_at),
+        "last_paid_at": _at(state.last_paid_at),
+        "ended_at": _at(state.ended_at),
+    }
+
+
+def mandate_shape(mandate: Mandate) -> Shape:
+    """What a subscriber authorised."""
+    return {
+        "max_per_period_msat": mandate.max_per_period_msat,
+        "max_total_msat": mandate.max_total_msat,
+        "max_payments": mandate.max_payments,
+        "ends_at": _at(mandate.ends_at),
+        "fee_base_msat": mandate.fee_base_msat,
+        "fee_ppm": mandate.fee_ppm,
+        "purpose": mandate.purpose,
+    }
+
+
+def payment_shape(payment: BookedPayment) -> Shape:
+    """One line of the books."""
+    booking = payment.booking
+    return {
+        "subscription": payment.subject.hex(),
+        "role": payment.role.value,
+        "counter": booking.counter,
+        "amount_msat": booking.amount_msat,
+        "fee_msat": booking.fee_msat,
+        "payment_hash": booking.payment_hash.hex(),
+        "preimage": booking.preimage.hex(),
+        "period_start": _at(booking.period_start),
+        "settled_at": _at(booking.settled_at),
+        "surplus": booking.surplus,
+    }
+
+
+def event_shape(event: StoredEvent) -> Shape:
+    """One line of the event log."""
+    return {
+        "id": event.id,
+        "sequence": event.sequence,
+        "at": _at(event.at),
+        "name": event.name,
+        "role": event.role.value,
+        "subscription": event.subject.hex(),
+        "data": dict(event.data),
+    }

@@ -1,0 +1,218 @@
+"""A RecurrenceManager in memory: for tests, and for trying things out without a file.
+
+It keeps the same contract as the one on SQL databases, without its durability: what it holds is gone with the process.
+It is not thread-safe; one event loop may share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from lnrecur.ports import (
+    AlreadyPaid,
+    BookedPayment,
+    Change,
+    Conflict,
+    OfferRecord,
+    OutboxEntry,
+    Role,
+    Stored,
+    StoredEvent,
+)
+from lnrecur.recurrence.effects import Book
+from lnrecur.recurrence.inbound_model import Inbound, subscription_id
+from lnrecur.recurrence.outbound_model import Outbound
+from lnrecur.values import OfferId, Point, RecurrenceId, UnixSeconds
+
+_S = TypeVar("_S", Inbound, Outbound)
+
+
+class MemoryRecurrenceManager:
+    """A `lnrecur.ports.RecurrenceManager` in plain dicts. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._offers: dict[OfferId, OfferRecord] = {}
+        self._inbound = _States[Inbound]()
+        self._outbound = _States[Outbound]()
+        self._outbox: dict[int, OutboxEntry] = {}
+        self._outbox_ids = 0
+        self._events: list[StoredEvent] = []
+        self._sequences: dict[bytes, int] = {}
+        self._books = _Books()
+        self._cursor: str | None = None
+
+    # --- offers ------------------------------------------------------------------------------------------------------
+
+    def add_offer(self, record: OfferRecord) -> None:
+        """Store an offer of ours; the same offer again changes nothing."""
+        self._offers.setdefault(record.offer_id, record)
+
+    def offer(self, offer_id: OfferId) -> OfferRecord | None:
+        """One offer of ours."""
+        return self._offers.get(offer_id)
+
+    def offers(self) -> Sequence[OfferRecord]:
+        """All offers of ours, oldest first."""
+        return list(self._offers.values())
+
+    def set_offer_active(self, offer_id: OfferId, active: bool) -> None:
+        """Open or close an offer for new subscribers."""
+        if offer_id in self._offers:
+            self._offers[offer_id] = replace(self._offers[offer_id], active=active)
+
+    # --- subscriptions -----------------------------------------------------------------------------------------------
+
+    def inbound(self, offer_id: OfferId, payer_id: Point) -> Stored[Inbound] | None:
+        """What is known of a payer of an offer."""
+        return self._inbound.get(subscription_id(offer_id, payer_id))
+
+    def inbounds(self) -> Sequence[Inbound]:
+        """All inbound subscriptions, oldest first."""
+        return self._inbound.all()
+
+    def outbound(self, recurrence_id: RecurrenceId) -> Stored[Outbound] | None:
+        """One subscription that we pay."""
+        return self._outbound.get(recurrence_id)
+
+    def outbounds(self) -> Sequence[Outbound]:
+        """All subscriptions that we pay, oldest first."""
+        return self._outbound.all()
+
+    def commit_inbound(self, change: Change[Inbound]) -> Sequence[OutboxEntry]:
+        """Store a payee's step; answers its effects as they stand in the outbox.
+
+        Raises:
+            Conflict: the state was changed by somebody else.
+            AlreadyPaid: a booking exists already.
+        """
+        subject = change.state.subscription_id
+        self._inbound.check(subject, change.version)
+        self._books.check(Role.PAYEE, subject, change.bookings)
+        self._inbound.put(subject, change.state)
+        return self._record(Role.PAYEE, subject, change)
+
+    def commit_outbound(self, change: Change[Outbound]) -> Sequence[OutboxEntry]:
+        """Store a payer's step; answers its effects as they stand in the outbox.
+
+        Raises:
+            Conflict: the state was changed by somebody else.
+            AlreadyPaid: a booking exists already.
+        """
+        subject = change.state.recurrence_id
+        self._outbound.check(subject, change.version)
+        self._books.check(Role.PAYER, subject, change.bookings)
+        self._outbound.put(subject, change.state)
+        return self._record(Role.PAYER, subject, change)
+
+    def _record(self, role: Role, subject: bytes, change: Change[Inbound] | Change[Outbound]) -> Sequence[OutboxEntry]:
+        """Everything that belongs to a state; nothing in here can fail."""
+        self._books.add(role, subject, change.bookings)
+        for event in change.events:
+            sequence = self._sequences[subject] = self._sequences.get(subject, 0) + 1
+            event_id, data = len(self._events) + 1, dict(event.data)
+            self._events.append(StoredEvent(event_id, sequence, change.at, event.name, role, subject, data))
+        if change.receipt_cursor is not None:
+            self._cursor = change.receipt_cursor
+        first = self._outbox_ids + 1
+        entries = [OutboxEntry(at, role, subject, effect, change.at) for at, effect in enumerate(change.outbox, first)]
+        self._outbox.update((entry.id, entry) for entry in entries)
+        self._outbox_ids += len(entries)
+        return entries
+
+    # --- what is to be done ------------------------------------------------------------------------------------------
+
+    def due_outbounds(self, now: UnixSeconds, limit: int) -> Sequence[RecurrenceId]:
+        """Subscriptions that we pay whose wake_at has come, longest due first."""
+        waiting = ((state.wake_at, state.recurrence_id) for state in self._outbound.all())
+        due = [(wake_at, recurrence_id) for wake_at, recurrence_id in waiting if wake_at is not None and wake_at <= now]
+        return [recurrence_id for _, recurrence_id in sorted(due, key=lambda pair: pair[0])[:limit]]
+
+    def due_outbox(self, now: UnixSeconds, limit: int) -> Sequence[OutboxEntry]:
+        """Effects that wait to be performed, in the order they were stored."""
+        return [entry for entry in self._outbox.values() if entry.due_at <= now][:limit]
+
+    def effect_done(self, entry_id: int) -> None:
+        """An effect was performed; harmless if it was said before."""
+        self._outbox.pop(entry_id, None)
+
+    def postpone_effect(self, entry_id: int, due_at: UnixSeconds) -> None:
+        """An effect could not be performed; it is due again later and counts one more try."""
+        if entry_id in self._outbox:
+            entry = self._outbox[entry_id]
+            self._outbox[entry_id] = replace(entry, due_at=due_at, tries=entry.tries + 1)
+
+    def next_wake(self) -> UnixSeconds | None:
+        """The earliest moment at which a subscription or an effect is due; None if nothing waits."""
+        moments = [entry.due_at for entry in self._outbox.values()]
+        moments += [state.wake_at for state in self._outbound.all() if state.wake_at is not None]
+        return min(moments, default=None)
+
+    # --- what happened -----------------------------------------------------------------------------------------------
+
+    def receipt_cursor(self) -> str | None:
+        """How far the money node's receipts were handled."""
+        return self._cursor
+
+    def save_receipt_cursor(self, cursor: str) -> None:
+        """A receipt was handled that concerned no subscription of ours."""
+        self._cursor = cursor
+
+    def events(self, after_id: int = 0, limit: int = 1000) -> Sequence[StoredEvent]:
+        """The event log behind an id, in order."""
+        return self._events[after_id : after_id + limit]
+
+    def payments(self, subject: bytes | None = None) -> Sequence[BookedPayment]:
+        """The books, of one subscription or of all, in the order of settlement."""
+        wanted = [booked for booked in self._books.booked if subject is None or booked.subject == subject]
+        return sorted(wanted, key=lambda booked: booked.booking.settled_at)
+
+
+class _States(Generic[_S]):
+    """States by subject, in the order in which they were first stored."""
+
+    def __init__(self) -> None:
+        self._stored: dict[bytes, Stored[_S]] = {}
+
+    def get(self, subject: bytes) -> Stored[_S] | None:
+        return self._stored.get(subject)
+
+    def all(self) -> list[_S]:
+        return [stored.state for stored in self._stored.values()]
+
+    def check(self, subject: bytes, version: int | None) -> None:
+        """Raise Conflict unless `version` is the one that is stored."""
+        stored = self._stored.get(subject)
+        if version != (None if stored is None else stored.version):
+            raise Conflict(f"{subject.hex()} is not in version {version}")
+
+    def put(self, subject: bytes, state: _S) -> None:
+        stored = self._stored.get(subject)
+        self._stored[subject] = Stored(state, 1 if stored is None else stored.version + 1)
+
+
+class _Books:
+    """The books, and what may be in them only once."""
+
+    def __init__(self) -> None:
+        self.booked: list[BookedPayment] = []
+        self._once: set[tuple[object, ...]] = set()
+
+    def check(self, role: Role, subject: bytes, bookings: Sequence[Book]) -> None:
+        """Raise AlreadyPaid unless all of them can be booked."""
+        once = [key for booking in bookings for key in _once(role, subject, booking)]
+        if len(set(once)) < len(once) or not self._once.isdisjoint(once):
+            raise AlreadyPaid(f"a payment of {subject.hex()} is booked already")
+
+    def add(self, role: Role, subject: bytes, bookings: Sequence[Book]) -> None:
+        """Book what was checked."""
+        for booking in bookings:
+            self.booked.append(BookedPayment(role, subject, booking))
+            self._once.update(_once(role, subject, booking))
+
+
+def _once(role: Role, subject: bytes, booking: Book) -> list[tuple[object, ...]]:
+    """What of a booking may be in the books only once."""
+    payment_hash = (role, booking.payment_hash)
+    return [payment_hash] if booking.surplus else [payment_hash, (role, subject, booking.counter)]

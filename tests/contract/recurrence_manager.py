@@ -1,8 +1,8 @@
 """What every `lnrecur.ports.RecurrenceManager` has to do, as tests to be inherited.
 
-A subclass of `RecurrenceManagerContract` gives the fixture `manager`: an empty one. A store that outlives its manager,
-or is shared by several, inherits `SharedStoreContract` instead and gives `open_manager`, a function that answers another
-manager on the same store at each call. Nothing here looks inside them.
+A subclass of `RecurrenceManagerContract` gives the fixture `manager`: an empty one. For a store that outlives its
+manager, or is shared by several, inherit `SharedStoreContract` instead and give `open_manager`, a function that answers
+another manager on the same store at each call. Nothing here looks inside them.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from lnrecur.recurrence.effects import (
     Book,
     Claim,
     Emit,
+    Fact,
     FailBack,
     Pay,
     SendCancel,
@@ -428,7 +429,7 @@ class RecurrenceManagerContract:
         assert ids == sorted(set(ids))
 
     def test_the_data_of_an_event_comes_back_as_it_was(self, manager: RecurrenceManager) -> None:
-        data = {"text": "ü \x00 \u2028", "number": -(2**70), "none": None, "": ""}
+        data: dict[str, Fact] = {"text": "ü \x00 \u2028", "number": -(2**70), "none": None, "": ""}
         manager.commit_outbound(new(outbound_state(), events=(Emit("a.b", data),)))
         data["added later"] = "by the caller"
         assert dict(manager.events()[0].data) == {"text": "ü \x00 \u2028", "number": -(2**70), "none": None, "": ""}

@@ -73,7 +73,7 @@ class LazyGroup(click.Group):
         try:
             code = super().main(args, prog_name, complete_var, False, **extra)
         except click.Abort as error:
-            if isinstance(error.__cause__, EOFError):
+            if isinstance(error.__context__, EOFError):
                 _complain("the input ended before the question was answered")
                 sys.exit(EXIT_FAILED)
             sys.exit(EXIT_INTERRUPTED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lnrecur.recurrence.words import amount_in_words, moment_in_words
 from lnrecur.values import Msat, UnixSeconds
 
 _MILLION = 1_000_000
@@ -47,13 +48,15 @@ class MandateExceeded:
 def exceeds(mandate: Mandate, amount: Msat, *, paid_msat: Msat, payments: int, now: int) -> MandateExceeded | None:
     """Whether one more payment would leave the mandate, given what was paid before; None if it may be made."""
     if amount > mandate.max_per_period_msat:
-        told = f"{amount} msat asked, at most {mandate.max_per_period_msat} msat per period allowed"
+        allowed = amount_in_words(mandate.max_per_period_msat)
+        told = f"{amount_in_words(amount)} asked, at most {allowed} per period allowed"
         return MandateExceeded(MandateLimit.PER_PERIOD, told)
     if mandate.max_total_msat is not None and paid_msat + amount > mandate.max_total_msat:
-        told = f"{paid_msat} msat paid and {amount} asked, at most {mandate.max_total_msat} msat in total allowed"
+        allowed = amount_in_words(mandate.max_total_msat)
+        told = f"{amount_in_words(paid_msat)} paid, {amount_in_words(amount)} asked, at most {allowed} in total allowed"
         return MandateExceeded(MandateLimit.TOTAL, told)
     if mandate.max_payments is not None and payments >= mandate.max_payments:
         return MandateExceeded(MandateLimit.PAYMENTS, f"all {mandate.max_payments} allowed payments were made")
     if mandate.ends_at is not None and now >= mandate.ends_at:
-        return MandateExceeded(MandateLimit.END, f"the mandate ended at {mandate.ends_at}")
+        return MandateExceeded(MandateLimit.END, f"the mandate ended at {moment_in_words(mandate.ends_at)}")
     return None

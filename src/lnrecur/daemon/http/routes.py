@@ -17,6 +17,7 @@ from lnrecur.daemon.config import Settings
 from lnrecur.daemon.http import shapes
 from lnrecur.daemon.http.bodies import ApproveBody, OfferBody, SubscribeBody
 from lnrecur.errors import UsageError
+from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.service.addresses import parse_address
 from lnrecur.service.assembly import Services
 from lnrecur.values import RecurrenceId, chain_name
@@ -88,7 +89,7 @@ class Routes:
             parse_address(address)
         offer = Offer.from_text(body.offer.strip().lower().removeprefix("lightning:"))
         state = self._services.payer.subscribe(offer, body.mandate.to_mandate(), body.to_terms())
-        return JSONResponse(shapes.outbound_shape(state), status_code=201)
+        return JSONResponse(self._outbound(state), status_code=201)
 
     async def subscriptions(self, request: Request) -> Response:
         """GET /v1/subscriptions[?role=payer|payee]."""
@@ -107,18 +108,21 @@ class Routes:
 
     async def cancel(self, request: Request) -> Response:
         """POST /v1/subscriptions/{id}/cancel."""
-        return JSONResponse(shapes.outbound_shape(self._services.payer.cancel(self._ours(request))))
+        return JSONResponse(self._outbound(self._services.payer.cancel(self._ours(request))))
 
     async def approve(self, request: Request) -> Response:
         """POST /v1/subscriptions/{id}/approve."""
         body = await _body(request, ApproveBody)
         mandate = None if body.mandate is None else body.mandate.to_mandate()
         state = self._services.payer.approve(self._ours(request), mandate)
-        return JSONResponse(shapes.outbound_shape(state))
+        return JSONResponse(self._outbound(state))
+
+    def _outbound(self, state: Outbound) -> shapes.Shape:
+        return shapes.outbound_shape(state, self._services.keyring.payer(state.recurrence_id).payer_id)
 
     def _all(self) -> list[shapes.Shape]:
         offers = {record.offer_id: Offer.from_bytes(record.offer) for record in self._manager.offers()}
-        paid = [shapes.outbound_shape(state) for state in self._manager.outbounds()]
+        paid = [self._outbound(state) for state in self._manager.outbounds()]
         return paid + [shapes.inbound_shape(state, offers.get(state.offer_id)) for state in self._manager.inbounds()]
 
     def _ours(self, request: Request) -> RecurrenceId:

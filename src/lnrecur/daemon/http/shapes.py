@@ -10,6 +10,7 @@ from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_model import Outbound, Phase
 from lnrecur.recurrence.words import recurrence_in_words, rfc3339
+from lnrecur.values import Point
 
 Shape = dict[str, Any]
 
@@ -34,14 +35,15 @@ def offer_shape(record: OfferRecord) -> Shape:
     }
 
 
-def outbound_shape(state: Outbound) -> Shape:
-    """A subscription that we pay."""
+def outbound_shape(state: Outbound, payer_id: Point) -> Shape:
+    """A subscription that we pay, under this payer_id."""
     offer = state.offer
     return {
         "id": state.recurrence_id.hex(),
         "role": Role.PAYER.value,
         "phase": state.phase.value,
         "offer_id": offer.offer_id.hex(),
+        "payer_id": payer_id.hex(),
         "description": offer.description,
         "terms": recurrence_in_words(offer),
         "next_counter": state.next_counter,

@@ -175,20 +175,11 @@ _TOLD: Final[dict[str, tuple[str, str]]] = {
     "subscription.requested": ("asks for the invoice of payment {number}", ""),
     "payment.started": ("checks the invoice and pays {amount}", ""),
     "payment.claimable": ("", "payment {number} of {name} has arrived and is claimed"),
-    "subscription.created": (
-        "has the preimage: payment {number} is made",
-        "books payment {number} of {name}, a new subscriber",
-    ),
+    "subscription.created": ("has the preimage: payment {number} is made", "books payment {number} of {name}"),
     "subscription.renewed": ("has the preimage: payment {number} is made", "books payment {number} of {name}"),
-    "subscription.completed": (
-        "is done: {payments} payments",
-        "the subscription of {name} is complete: {payments} payments",
-    ),
+    "subscription.completed": ("is done: {payments} payments", "{name} is complete: {payments} payments"),
     "subscription.cancel_asked": ("CANCELS; the payee will be told when the next payment would be due", ""),
-    "subscription.cancelled": (
-        "tells the payee, and it is over",
-        "hears that {name} cancelled after {payments} payments",
-    ),
+    "subscription.cancelled": ("tells the payee, and it is over", "hears that {name} has cancelled"),
     "subscription.needs_approval": ("NEEDS APPROVAL, nothing is paid: {why}", ""),
     "subscription.request_refused": ("is refused: {why}", ""),
     "subscription.payment_failed": ("payment {number} failed: {why}", ""),

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import click
 
 from lnrecur.errors import UsageError
 from lnrecur.values import MSAT_PER_SAT, Msat
+from lnrecur.wire.integers import U32_MAX, U64_MAX
 
-_AMOUNT: Final = re.compile(r"(?P<whole>\d[\d,_]*)(?:\.(?P<part>\d{1,3}))?\s*(?P<unit>sats?|msats?|)", re.IGNORECASE)
-_EVERY: Final = re.compile(r"(?P<count>\d*)\s*(?P<unit>[a-z]+)", re.IGNORECASE)
+_AMOUNT: Final = re.compile(
+    r"(?P<whole>\d{1,3}(?:,\d{3})+|\d{1,3}(?:_\d{3})+|\d{1,20})(?:\.(?P<part>\d{1,3}))?\s*(?P<unit>sats?|msats?|)",
+    re.IGNORECASE | re.ASCII,
+)
+"""Separators stand between groups of three: whoever writes 0,5 for a half must not pay 5."""
+_EVERY: Final = re.compile(r"(?P<count>\d{0,12})\s*(?P<unit>[a-z]+)", re.IGNORECASE | re.ASCII)
+_MOMENT_DIGITS_MAX: Final = 20
+_QUOTE_MAX: Final = 60
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS: Final = {
     "s": ("seconds", 1), "sec": ("seconds", 1), "second": ("seconds", 1), "min": ("seconds", 60),
     "minute": ("seconds", 60), "h": ("seconds", 3600), "hour": ("seconds", 3600), "d": ("days", 1), "day": ("days", 1),
@@ -24,75 +32,102 @@ _SECONDS: Final = {"seconds": 1, "days": 86_400}
 
 
 def parse_amount(text: str) -> Msat:
-    """`1000`, `1,000 sat`, `0.5sat` or `1500 msat`, in msat.
+    """`1000`, `1,000 sat`, `0.5sat` or `1500 msat`, in msat; at most what 64 bits hold.
 
     Raises:
-        UsageError: not an amount, or finer than a millisatoshi.
+        UsageError: not an amount, too high, or finer than a millisatoshi.
     """
     found = _AMOUNT.fullmatch(text.strip())
     if found is None:
-        raise UsageError(f"{text!r} is no amount: write 1000sat, 0.5sat or 1500msat")
-    whole = int(found["whole"].replace(",", "").replace("_", ""))
-    part = found["part"]
-    if found["unit"].lower().startswith("m"):
-        if part is not None:
-            raise UsageError(f"{text!r}: a millisatoshi cannot be divided")
-        return Msat(whole)
-    return Msat(whole * MSAT_PER_SAT + int((part or "0").ljust(3, "0")))
+        raise UsageError(f"{_quoted(text)} is no amount: write 1000sat, 1,000sat, 0.5sat or 1500msat")
+    whole, part = int(found["whole"].replace(",", "").replace("_", "")), found["part"]
+    if not found["unit"].lower().startswith("m"):
+        msat = whole * MSAT_PER_SAT + int((part or "0").ljust(3, "0"))
+    elif part is None:
+        msat = whole
+    else:
+        raise UsageError(f"{_quoted(text)}: a millisatoshi cannot be divided")
+    if msat > U64_MAX:
+        raise UsageError(f"{_quoted(text)} is more than there can be")
+    return Msat(msat)
 
 
 def parse_every(text: str) -> tuple[str, int]:
     """`3s`, `30 minutes`, `day`, `2 weeks`, `month`, `1y`: the unit of the wire (seconds, days, months) and how many.
 
     Raises:
-        UsageError: not a period.
+        UsageError: not a period, none at all, or longer than the wire can say.
     """
-    found = _EVERY.fullmatch(text.strip())
-    unit = found["unit"].lower() if found is not None else ""
-    known = _UNITS.get(unit) or _UNITS.get(unit.removesuffix("s"))
-    if found is None or known is None:
-        raise UsageError(f"{text!r} is no period: write 30s, 10min, 2h, 1d, 2w, 1month or 1y (m alone could be either)")
-    name, factor = known
-    count = int(found["count"] or 1) * factor
-    if count == 0:
-        raise UsageError(f"{text!r}: a period of nothing never passes [O4]")
-    return name, count
+    span = _span(text)
+    if span is None:
+        told = "is no period: write 30s, 10min, 2h, 1d, 2w, 1month or 1y (m alone could be minutes or months)"
+        raise UsageError(f"{_quoted(text)} {told}")
+    if not span[1]:
+        raise UsageError(f"{_quoted(text)}: a period of nothing never passes [O4]")
+    if span[1] > U32_MAX:
+        raise UsageError(f"{_quoted(text)} is too long: a period has at most {U32_MAX} {span[0]}")
+    return span
 
 
 def parse_seconds(text: str) -> int:
     """A duration in seconds: `90s`, `10min`, `2h`, `1d`, `1w`, or 0.
 
     Raises:
-        UsageError: not a duration, or one in months, which have no fixed length.
+        UsageError: not a duration, longer than the wire can say, or in months, which have no fixed length.
     """
-    if text.strip() == "0":
-        return 0
-    unit, count = parse_every(text)
+    span = ("seconds", 0) if text.strip() == "0" else _span(text)
+    if span is None:
+        raise UsageError(f"{_quoted(text)} is no duration: write 90s, 10min, 2h, 1d or 1w")
+    unit, count = span
     if unit not in _SECONDS:
-        raise UsageError(f"{text!r}: months have no fixed length in seconds, write days")
-    return count * _SECONDS[unit]
+        raise UsageError(f"{_quoted(text)}: months have no fixed length in seconds, write days")
+    seconds = count * _SECONDS[unit]
+    if seconds > U32_MAX:
+        raise UsageError(f"{_quoted(text)} is too long: at most {U32_MAX} seconds")
+    return seconds
 
 
 def parse_moment(text: str) -> int:
     """A moment in seconds since 1970: unix seconds, or ISO 8601 such as 2027-01-31T12:00:00+01:00.
 
-    A moment that does not name its zone is in UTC.
+    A moment that does not name its zone is in UTC; fractions of a second are dropped.
 
     Raises:
-        UsageError: not a moment.
+        UsageError: not a moment, before 1970, or beyond what 64 bits hold.
     """
+    text = text.strip()
     if text.isascii() and text.isdigit():
+        if len(text) > _MOMENT_DIGITS_MAX or int(text) > U64_MAX:
+            raise UsageError(f"{_quoted(text)} is later than 64 bits of seconds can say")
         return int(text)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise UsageError(f"{text!r} is no moment: write 2027-01-31, 2027-01-31T12:00:00Z or unix seconds") from error
+        told = "is no moment: write 2027-01-31, 2027-01-31T12:00:00Z or unix seconds"
+        raise UsageError(f"{_quoted(text)} {told}") from error
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    seconds = int(moment.timestamp())
+    seconds = (moment - _EPOCH) // timedelta(seconds=1)
     if seconds < 0:
-        raise UsageError(f"{text!r} is before 1970")
+        raise UsageError(f"{_quoted(text)} is before 1970")
     return seconds
+
+
+def _span(text: str) -> tuple[str, int] | None:
+    """Unit of the wire and count, None for what is no span of time."""
+    found = _EVERY.fullmatch(text.strip())
+    if found is None:
+        return None
+    word = found["unit"].lower()
+    known = _UNITS.get(word) or (_UNITS.get(word.removesuffix("s")) if len(word) > 2 else None)
+    if known is None:
+        return None
+    name, factor = known
+    return name, int(found["count"] or 1) * factor
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= _QUOTE_MAX else text[:_QUOTE_MAX] + "...")
 
 
 class Parsed(click.ParamType[Any]):

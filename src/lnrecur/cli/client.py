@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -10,12 +11,16 @@ from typing import Any, Final, TypeVar
 import click
 import httpx
 
-from lnrecur.daemon.config import Home, load_settings
+from lnrecur.daemon.config import Home, split_listen
 from lnrecur.daemon.files import read_token, running_daemon
-from lnrecur.errors import Fault, LnrecurError
+from lnrecur.errors import Fault, LnrecurError, UsageError
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
-_TIMEOUT_S: Final = 30.0
+_TIMEOUT_S: Final = 60.0
+"""Longer than the daemon lets anybody wait for events."""
+_ADDRESS_VARIABLE: Final = "LNRECUR_HTTP_LISTEN"
+_ID: Final = re.compile(r"[0-9a-fA-F]{1,64}")
+_WAY_OUT: Final = "start it with `lnrecur run`"
 
 
 class DaemonUnreachable(LnrecurError):
@@ -35,8 +40,9 @@ class DaemonRefused(LnrecurError):
         self.told = told
 
     def details(self) -> dict[str, str | int]:
-        """What the daemon said beyond the message."""
-        return {key: value for key, value in self.told.items() if key not in ("message", "fault", "retry")}
+        """What the daemon said beyond the message; its own name for the error is `daemon_code`."""
+        told = {key: value for key, value in self.told.items() if key not in ("code", "message", "fault", "retry")}
+        return {**told, "daemon_code": str(self.told.get("code", ""))}
 
 
 class DaemonFailed(DaemonRefused):
@@ -67,13 +73,14 @@ class Client:
             DaemonUnreachable: no daemon runs.
         """
         token = read_token(home)
-        address = os.environ.get("LNRECUR_HTTP_LISTEN") or (running_daemon(home) or {}).get("http")
-        self._address = address or load_settings(home).http_listen
+        self._address = _address(home)
         self._http = httpx.Client(
             base_url=f"http://{self._address}",
             headers={"Authorization": f"Bearer {token}"},
             timeout=_TIMEOUT_S,
             trust_env=False,
+            verify=False,  # noqa: S501 - plain HTTP to this machine; reading certificates would take longer than asking
+            limits=httpx.Limits(max_keepalive_connections=0),
         )
 
     def get(self, path: str, **query: Any) -> Any:
@@ -100,12 +107,37 @@ class Client:
         try:
             answer = self._http.request(method, path, **extra)
             told = answer.json()
-        except httpx.TransportError as error:
-            why = "start it with `lnrecur run`"
-            raise DaemonUnreachable(f"no daemon answers on {self._address} ({error}): {why}") from error
+        except httpx.HTTPError as error:
+            raise DaemonUnreachable(f"no daemon answers on {self._address} ({error}): {_WAY_OUT}") from error
         except ValueError as error:
             raise DaemonUnreachable(f"what answers on {self._address} is no lnrecur daemon") from error
         if answer.is_success:
             return told
-        error_told = told.get("error", {}) if isinstance(told, dict) else {}
+        error_told = told.get("error") if isinstance(told, dict) else None
+        if not isinstance(error_told, dict):
+            raise DaemonUnreachable(f"what answers on {self._address} is no lnrecur daemon")
         raise (DaemonRefused if answer.status_code < 500 else DaemonFailed)(error_told)
+
+
+def path_to(collection: str, name: str, *rest: str) -> str:
+    """The path of one thing, by its id or a beginning of it: `/v1/offers/0123`.
+
+    Raises:
+        UsageError: that is not how ids are written.
+    """
+    if _ID.fullmatch(name) is None:
+        raise UsageError(f"{name[:80]!r} is no id: ids are written with the digits 0 to 9 and a to f", field="id")
+    return "/".join(("/v1", collection, name, *rest))
+
+
+def _address(home: Home) -> str:
+    """Where the daemon of this folder is reached: it tells itself while it runs.
+
+    The variable is for daemons whose lock cannot be seen from here. What else may listen on the port of the settings
+    while no daemon runs must not be shown the token.
+    """
+    address = (running_daemon(home) or {}).get("http") or os.environ.get(_ADDRESS_VARIABLE)
+    if not address:
+        raise DaemonUnreachable(f"no daemon runs in {home.data_dir}: {_WAY_OUT}")
+    host, port = split_listen(address, _ADDRESS_VARIABLE)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -113,7 +113,7 @@ def _standard_input() -> str:
 def _show(console: Console, message: Message, document: Document) -> None:
     kind = "" if message.recurrence is None else f", recurring ({message.recurrence.dialect} dialect)"
     console.print(f"{_TITLES[message.NAME]}{kind}", style="bold")
-    console.print(f"  {printable(recurrence_in_words(message))}")
+    console.print(f"  {printable(recurrence_in_words(message))}", soft_wrap=True)
     if isinstance(message, InvoiceRequestFields):
         print_facts(console, "Asked for", _asked(message))
     if isinstance(message, Invoice):
@@ -134,9 +134,9 @@ def _show_verdict(console: Console, document: Document) -> None:
         signer = "node_id" if document["type"] == "invoice" else "payer_id"
         told = f"valid, by {signer}" if signature["valid"] else f"WRONG: {signature['reason']}"
         console.print()
-        console.print(f"Signature {told}", style="green" if signature["valid"] else "bold red")
+        console.print(f"Signature {told}", style="green" if signature["valid"] else "bold red", soft_wrap=True)
     for warning in document["warnings"]:
-        console.print(f"Warning: {warning['text']}", style="yellow")
+        console.print(f"Warning: {warning['text']}", style="yellow", soft_wrap=True)
 
 
 def _asked(request: InvoiceRequestFields) -> Facts:

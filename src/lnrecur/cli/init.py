@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import click
 
 from lnrecur.cli.client import home_option
 from lnrecur.cli.output import json_option, print_json
 from lnrecur.daemon.config import Home, Settings, load_settings, write_settings
 from lnrecur.daemon.files import create_home
+from lnrecur.errors import UsageError
 from lnrecur.service.keyring import Keyring
 from lnrecur.values import CHAINS
 
@@ -18,7 +22,9 @@ from lnrecur.values import CHAINS
 @click.option("--peer-listen", metavar="HOST:PORT", default=None, help="Where peers reach this node.")
 @click.option("--http-listen", metavar="HOST:PORT", default=None, help="Where this command reaches the daemon.")
 @click.option("--peer", "peers", metavar="ID@HOST:PORT", multiple=True, help="A peer to stay connected to; repeatable.")
-@click.option("--playmoney-file", type=click.Path(dir_okay=False), default=None, help="The shared play-money file.")
+@click.option(
+    "--playmoney-file", type=click.Path(dir_okay=False, resolve_path=True), help="The shared play-money file."
+)
 @json_option
 def init(
     home: Home,
@@ -31,19 +37,23 @@ def init(
 ) -> None:
     """Make a new identity: a seed, a token for the HTTP API, and config.toml.
 
-    An identity that is there already is left alone.
+    An identity that is there already is left alone, and so are settings that are there already.
     """
-    flags = {
+    asked = {
         "chain": chain,
         "peer_listen": peer_listen,
         "http_listen": http_listen,
         "peers": peers or None,
         "playmoney_file": playmoney_file,
     }
-    settings: Settings = load_settings(home, flags)
+    flags: dict[str, Any] = {key: value for key, value in asked.items() if value is not None}
+    load_settings(home, flags)
+    has_settings = home.config.exists()
+    if has_settings and flags:
+        raise UsageError(f"{home.config} exists already: change it there, and leave the options out", field="config")
     seed = create_home(home)
-    if not home.config.exists():
-        write_settings(home.config, settings)
+    if not has_settings:
+        write_settings(home.config, replace(Settings(), **flags))
     node_id = Keyring.derive(seed).node_id.hex()
     if as_json:
         print_json({"node_id": node_id, "config": str(home.config), "seed": str(home.seed), "token": str(home.token)})

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from lnrecur.cli.amounts import AMOUNT, EVERY, MOMENT, SECONDS
-from lnrecur.cli.client import Client, home_option
+from lnrecur.cli.client import Client, home_option, path_to
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, print_table, printable
 from lnrecur.cli.times import local_time
 from lnrecur.daemon.config import Home
@@ -76,7 +76,7 @@ def list_(home: Home, as_json: bool) -> None:
 @json_option
 def show(offer_id: str, home: Home, as_json: bool, qr: bool) -> None:
     """Show one offer, by the beginning of its id."""
-    answer = Client(home).get(f"/v1/offers/{offer_id}")
+    answer = Client(home).get(path_to("offers", offer_id))
     if as_json:
         print_json(answer)
         return
@@ -97,24 +97,24 @@ def _body(asked: dict[str, Any]) -> dict[str, Any]:
     }
     if asked["every"] is None:
         for name in ("payments", "optional", "base", "proportional", "pay_before", "pay_after", "dialect"):
-            if asked[name]:
+            if asked[name] not in (None, False):
                 flag = name.replace("_", "-")
                 raise UsageError(f"--{flag} is about subscriptions: say with --every how long a period is", field=name)
         return body
     unit, period = asked["every"]
-    window = (asked["pay_before"], asked["pay_after"])
-    if window != (None, None):
-        window = (window[0] or 0, window[1] or 0)
-        if window[1] == 0:
-            raise UsageError("--pay-before needs --pay-after too: a window has an end", field="pay_after")
+    before, after = asked["pay_before"], asked["pay_after"]
+    if before is not None and after is None:
+        raise UsageError(
+            "--pay-before needs --pay-after too: a pay window has an end (0 for the start)", field="pay_after"
+        )
     body["recurrence"] = {
         "unit": unit,
         "period": period,
         "optional": asked["optional"],
         "basetime": asked["base"],
         "proportional": asked["proportional"],
-        "seconds_before": window[0],
-        "seconds_after": window[1],
+        "seconds_before": before if after is None else before or 0,
+        "seconds_after": after,
         "payments": asked["payments"],
         "dialect": asked["dialect"],
     }
@@ -135,6 +135,20 @@ def _print_offer(told: dict[str, Any], qr: bool) -> None:
         facts.append(("pay it", f"lnrecur subscribe {told['offer'][:12]}... --via {peer}"))
     print_facts(console, "Offer", facts)
     if qr:
-        import segno
+        _print_qr(told["offer"])
 
-        segno.make(told["offer"].upper(), error="L").terminal(compact=True)
+
+def _print_qr(text: str) -> None:
+    """The offer as a QR code, in capitals: those take less room in it.
+
+    Raises:
+        UsageError: no QR code holds that much.
+    """
+    import segno
+
+    try:
+        code = segno.make_qr(text.upper(), error="L")
+    except segno.DataOverflowError as error:
+        told = f"an offer of {len(text):,} characters is too long for a QR code: shorten its description"
+        raise UsageError(told, field="qr") from error
+    code.terminal(compact=True)

@@ -113,20 +113,20 @@ def print_table(console: Console, columns: Sequence[str], rows: Iterable[Sequenc
 
 
 def print_facts(console: Console, heading: str, facts: Iterable[tuple[str, str]]) -> None:
-    """Print a heading and its facts below it, as name and value; nothing at all where there are no facts."""
-    from rich.table import Table
+    """Print a heading and its facts below it, as name and value; nothing at all where there are no facts.
+
+    A long value runs over the edge instead of being folded, so that it can be copied in one piece.
+    """
+    from rich.text import Text
 
     rows = list(facts)
     if not rows:
         return
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in rows:
-        grid.add_row(f"  {name}", value)
+    width = max(len(name) for name, _ in rows)
     console.print()
-    console.print(heading, style="bold")
-    console.print(grid)
+    console.print(heading, style="bold", soft_wrap=True)
+    for name, value in rows:
+        console.print(Text.assemble((f"  {name:<{width}}  ", "dim"), value), soft_wrap=True)
 
 
 def local_moment(unix: int) -> str:

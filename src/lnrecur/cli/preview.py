@@ -123,7 +123,7 @@ def _notes(offer: Offer, recurrence: Recurrence, moment: int, periods: list[Peri
     if recurrence.base is None:
         notes.append(f"period 0 starts with your first payment; here it is counted from {local_moment(moment)}")
     elif periods and periods[0].index:
-        notes.append(f"a payer who begins now begins with period {periods[0].index:,}, the one that is running")
+        notes.append(f"a payer who joins at that moment begins with period {periods[0].index:,}, which is running")
     if recurrence.proportional:
         notes.append("proportional: a period that is running already costs the share that is left of it")
     if offer.absolute_expiry is not None:
@@ -131,20 +131,21 @@ def _notes(offer: Offer, recurrence: Recurrence, moment: int, periods: list[Peri
         notes.append(f"the offer {taken} new payers until {local_moment(offer.absolute_expiry)}")
     if not periods:
         notes.append("no period is left: the limit or the end of time lies before that moment")
-    elif recurrence.limit == periods[-1].index:
-        notes.append(f"period {recurrence.limit:,} is the last one")
+    elif recurrence.limit is not None:
+        payments = recurrence.payments_from(periods[0].index)
+        notes.append(f"period {recurrence.limit:,} is the last one: {payments:,} payments at most from the first above")
     return notes
 
 
 def _show(offer: Offer, recurrence: Recurrence, moment: int, periods: list[Period]) -> None:
     console = make_console()
-    console.print(printable(recurrence_in_words(offer)), style="bold")
+    console.print(printable(recurrence_in_words(offer)), style="bold", soft_wrap=True)
     if periods:
         console.print()
         print_table(console, ("period", "starts", "may be paid from", "and before"), map(_row, periods))
     console.print()
     for note in _notes(offer, recurrence, moment, periods):
-        console.print(note)
+        console.print(note, soft_wrap=True)
 
 
 def _row(period: Period) -> tuple[str, str, str, str]:
@@ -161,6 +162,7 @@ def _document(offer: Offer, recurrence: Recurrence, moment: int, periods: list[P
         "from": rfc3339(moment),
         "from_unix": moment,
         "limit": recurrence.limit,
+        "payments_max": recurrence.payments_from(first_open_period(recurrence, moment)),
         "periods": [_period_document(period) for period in periods],
         "ends_with_limit": not periods or periods[-1].index == recurrence.limit,
     }

@@ -17,7 +17,10 @@ from lnrecur.daemon.config import Home, load_settings
 @click.option("--http-listen", metavar="HOST:PORT", default=None, help="Where the command reaches the daemon.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default=None)
 def run_daemon_command(home: Home, peer_listen: str | None, http_listen: str | None, log_level: str | None) -> None:
-    """Run the daemon until ctrl-C or SIGTERM. The log goes to standard error."""
+    """Run the daemon until ctrl-C or SIGTERM.
+
+    The log goes to standard error. Flags win over LNRECUR_* variables, variables over config.toml.
+    """
     from lnrecur.daemon.bootstrap import run_daemon
 
     flags = {"peer_listen": peer_listen, "http_listen": http_listen, "log_level": log_level}

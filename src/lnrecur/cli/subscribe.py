@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+import time
+from typing import Any, Final
 
 import click
 
-from lnrecur.bolt12.offer import Offer
+from lnrecur.bolt12 import Offer
 from lnrecur.cli.amounts import AMOUNT, MOMENT
+from lnrecur.cli.authorisation import Authorisation
 from lnrecur.cli.client import Client, home_option
+from lnrecur.cli.decode import read_offer
+from lnrecur.cli.errors import EXIT_FAILED
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, printable
 from lnrecur.daemon.config import Home
 from lnrecur.errors import UsageError
-from lnrecur.recurrence.words import amount_in_words, moment_in_words, recurrence_in_words
-from lnrecur.values import Msat
+from lnrecur.recurrence.mandate import Mandate
+from lnrecur.recurrence.outbound_model import Terms, Trigger
+
+_PURPOSE_MAX: Final = 2000
 
 
 @click.command("subscribe")
@@ -33,15 +39,26 @@ from lnrecur.values import Msat
 @home_option
 @json_option
 def subscribe(offer_text: str, via: tuple[str, ...], yes: bool, home: Home, as_json: bool, **asked: Any) -> None:
-    """Subscribe to an offer: authorise its payments once, within limits."""
-    offer = Offer.from_text(offer_text.strip().lower().removeprefix("lightning:"))
+    """Subscribe to an offer (lno1..., or "-" for standard input): authorise its payments once, within limits."""
+    offer = read_offer(offer_text)
+    recurrence = offer.recurrence
+    if recurrence is None:
+        raise UsageError("this offer has no recurrence: it can be paid once, but not subscribed to", field="offer")
     mandate = _mandate(offer, asked)
+    client = Client(home)
     if not yes:
-        _show_authorisation(offer, mandate, asked)
-        click.confirm("Authorise these payments?", abort=True, err=True)
+        _ask(Authorisation(offer, recurrence, mandate, _terms(asked), time.time_ns() // 10**9))
     body = {
-        "offer": offer_text,
-        "mandate": mandate,
+        "offer": offer.to_text(),
+        "mandate": {
+            "max_per_period_msat": mandate.max_per_period_msat,
+            "max_total_msat": mandate.max_total_msat,
+            "max_payments": mandate.max_payments,
+            "ends_at": mandate.ends_at,
+            "fee_base_msat": mandate.fee_base_msat,
+            "fee_ppm": mandate.fee_ppm,
+            "purpose": mandate.purpose,
+        },
         "via": list(via),
         "start": asked["start"],
         "quantity": asked["quantity"],
@@ -49,7 +66,7 @@ def subscribe(offer_text: str, via: tuple[str, ...], yes: bool, home: Home, as_j
         "trigger": "on_approval" if asked["ask_each_time"] else "automatic",
         "missed": "catch_up" if asked["catch_up"] else "stop",
     }
-    answer = Client(home).post("/v1/subscriptions", body)
+    answer = client.post("/v1/subscriptions", body)
     if as_json:
         print_json(answer)
         return
@@ -57,43 +74,31 @@ def subscribe(offer_text: str, via: tuple[str, ...], yes: bool, home: Home, as_j
     click.echo(f"See `lnrecur subscriptions show {answer['id'][:12]}`.")
 
 
-def _mandate(offer: Offer, asked: dict[str, Any]) -> dict[str, Any]:
+def _mandate(offer: Offer, asked: dict[str, Any]) -> Mandate:
+    if offer.currency is not None:
+        raise UsageError(f"this offer is priced in {offer.currency}; this version pays offers in sat", field="offer")
     limit = asked["max_per_period"]
+    if limit is None and offer.amount is None:
+        raise UsageError("this offer leaves the amount to you: say --max-per-period", field="max_per_period")
     if limit is None:
-        if offer.amount is None or offer.currency is not None:
-            raise UsageError("this offer does not say its price in sat: say --max-per-period", field="max_per_period")
-        limit = offer.amount * (asked["quantity"] or 1)
-    return {
-        "max_per_period_msat": limit,
-        "max_total_msat": asked["max_total"],
-        "max_payments": asked["max_payments"],
-        "ends_at": asked["until"],
-        "purpose": printable(offer.description or ""),
-    }
+        limit = (offer.amount or 0) * (asked["quantity"] or 1)
+    return Mandate(
+        max_per_period_msat=limit,
+        max_total_msat=asked["max_total"],
+        max_payments=asked["max_payments"],
+        ends_at=asked["until"],
+        purpose=printable(offer.description or "")[:_PURPOSE_MAX],
+    )
 
 
-def _show_authorisation(offer: Offer, mandate: dict[str, Any], asked: dict[str, Any]) -> None:
-    """What is being authorised, in words (V8); on standard error, so that --json stays clean."""
-    console = make_console(sys.stderr)
-    facts = [
-        ("for", printable(offer.description or "(the offer does not say)")),
-        ("payee", printable(offer.issuer or "(the offer does not say)")),
-        ("terms", recurrence_in_words(offer)),
-        ("per period", f"at most {amount_in_words(mandate['max_per_period_msat'])}, plus routing fees"),
-        ("in all", _most_in_all(offer, mandate, asked)),
-    ]
-    if mandate["ends_at"] is not None:
-        facts.append(("until", moment_in_words(mandate["ends_at"])))
-    if asked["ask_each_time"]:
-        facts.append(("asked", "before every payment"))
-    print_facts(console, "You authorise", facts)
+def _terms(asked: dict[str, Any]) -> Terms:
+    trigger = Trigger.ON_APPROVAL if asked["ask_each_time"] else Trigger.AUTOMATIC
+    return Terms(trigger=trigger, start=asked["start"], quantity=asked["quantity"])
 
 
-def _most_in_all(offer: Offer, mandate: dict[str, Any], asked: dict[str, Any]) -> str:
-    recurrence = offer.recurrence
-    of_offer = None if recurrence is None else recurrence.payments_from(asked["start"] or 0)
-    counts = [count for count in (mandate["max_payments"], of_offer) if count is not None]
-    totals: list[int] = [min(counts) * mandate["max_per_period_msat"]] if counts else []
-    if mandate["max_total_msat"] is not None:
-        totals.append(mandate["max_total_msat"])
-    return f"at most {amount_in_words(Msat(min(totals)))}" if totals else "no limit: it goes on until you cancel"
+def _ask(authorisation: Authorisation) -> None:
+    """Show what is being authorised and ask; on standard error, so that --json stays clean."""
+    print_facts(make_console(sys.stderr), "You authorise", authorisation.facts())
+    if not click.confirm("Authorise these payments?", err=True):
+        click.echo("Nothing was authorised, and nothing will be paid.", err=True)
+        click.get_current_context().exit(EXIT_FAILED)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from lnrecur.cli.amounts import AMOUNT, MOMENT
-from lnrecur.cli.client import Client, home_option
+from lnrecur.cli.client import Client, home_option, path_to
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, print_table, printable
 from lnrecur.cli.times import local_time
 from lnrecur.daemon.config import Home
@@ -47,7 +47,7 @@ def list_(role: str | None, home: Home, as_json: bool) -> None:
 @json_option
 def show(subscription_id: str, home: Home, as_json: bool) -> None:
     """Show one subscription with its payments and events, by the beginning of its id."""
-    told = Client(home).get(f"/v1/subscriptions/{subscription_id}")
+    told = Client(home).get(path_to("subscriptions", subscription_id))
     if as_json:
         print_json(told)
         return
@@ -72,8 +72,11 @@ def show(subscription_id: str, home: Home, as_json: bool) -> None:
 @home_option
 @json_option
 def cancel(subscription_id: str, home: Home, as_json: bool) -> None:
-    """Stop paying at once. The payee is told when the next payment would have been due."""
-    told = Client(home).post(f"/v1/subscriptions/{subscription_id}/cancel")
+    """Stop paying at once. The payee is told when the next payment would have been due.
+
+    A payment that is on its way at this moment is followed to its end.
+    """
+    told = Client(home).post(path_to("subscriptions", subscription_id, "cancel"))
     if as_json:
         print_json(told)
         return
@@ -93,14 +96,14 @@ def approve(subscription_id: str, home: Home, as_json: bool, **asked: Any) -> No
     body: dict[str, Any] = {}
     if any(value is not None for value in asked.values()):
         if asked["max_per_period"] is None:
-            raise UsageError("a new mandate says --max-per-period", field="max_per_period")
+            raise UsageError("a new mandate needs --max-per-period too", field="max_per_period")
         body["mandate"] = {
             "max_per_period_msat": asked["max_per_period"],
             "max_total_msat": asked["max_total"],
             "max_payments": asked["max_payments"],
             "ends_at": asked["until"],
         }
-    told = Client(home).post(f"/v1/subscriptions/{subscription_id}/approve", body)
+    told = Client(home).post(path_to("subscriptions", subscription_id, "approve"), body)
     if as_json:
         print_json(told)
         return
@@ -114,9 +117,13 @@ def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
         ("state", told["phase"]),
         ("what", printable(told["description"] or "")),
         ("terms", told["terms"] or ""),
-        ("paid", f"{amount_in_words(told['total_msat'])} in {told['payments']} payments"),
+        ("paid", f"{amount_in_words(told['total_msat'])} in {_times(told['payments'])}"),
         ("since", local_time(told["created_at"])),
     ]
+    if told.get("fees_msat"):
+        facts.append(("fees", amount_in_words(told["fees_msat"])))
+    if told.get("surplus_msat"):
+        facts.append(("owed back", amount_in_words(told["surplus_msat"])))
     if told.get("problem"):
         facts.append(("problem", printable(told["problem"])))
     if told.get("awaiting_msat") is not None:
@@ -124,10 +131,25 @@ def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
     if told.get("next_at"):
         facts.append(("next", local_time(told["next_at"])))
     if told.get("mandate"):
-        facts.append(("mandate", f"at most {amount_in_words(told['mandate']['max_per_period_msat'])} per period"))
+        facts.append(("mandate", _mandate(told["mandate"])))
     if told.get("payer_note"):
         facts.append(("note", printable(told["payer_note"])))
     return facts
+
+
+def _mandate(told: dict[str, Any]) -> str:
+    limits = [f"at most {amount_in_words(told['max_per_period_msat'])} per period"]
+    if told["max_total_msat"] is not None:
+        limits.append(f"{amount_in_words(told['max_total_msat'])} in all")
+    if told["max_payments"] is not None:
+        limits.append(_times(told["max_payments"]))
+    if told["ends_at"] is not None:
+        limits.append(f"until {local_time(told['ends_at'])}")
+    return ", ".join(limits)
+
+
+def _times(count: int) -> str:
+    return "1 payment" if count == 1 else f"{count:,} payments"
 
 
 def _data(data: dict[str, Any]) -> str:

@@ -84,6 +84,12 @@ def test_facts_without_any_print_nothing() -> None:
     assert pipe.getvalue() == ""
 
 
+def test_a_long_fact_stays_in_one_piece() -> None:
+    pipe = io.StringIO()
+    print_facts(make_console(pipe), "Who", [("id", "ab" * 200), ("name", "tea")])
+    assert pipe.getvalue() == f"\nWho\n  id    {'ab' * 200}\n  name  tea\n"
+
+
 def test_long_cells_are_folded_and_never_cut() -> None:
     pipe = io.StringIO()
     print_table(make_console(pipe), ("what", "value"), [("hex", "ab" * 200)])

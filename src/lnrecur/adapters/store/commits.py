@@ -1,15 +1,18 @@
-"""What one commit writes. Every function here works inside a transaction of the caller, which an exception undoes."""
+"""What one commit writes. Every function here works inside a transaction of the caller, which an exception undoes.
+
+The statements are made once: SQLAlchemy takes longer to put one together than SQLite does to run it (bench/store.py).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Column, Connection, func, insert, select, update
+from sqlalchemy import Column, Connection, Insert, Update, bindparam, func, insert, select, update
 
 from lnrecur.adapters.store import rows
 from lnrecur.adapters.store.errors import duplicate_means
-from lnrecur.adapters.store.schema import RECEIPT_CURSOR_KEY, events, outbox, payments, settings
+from lnrecur.adapters.store.schema import RECEIPT_CURSOR_KEY, events, inbound, outbound, outbox, payments, settings
 from lnrecur.ports import AlreadyPaid, Change, Conflict, OutboxEntry, Role
 from lnrecur.recurrence.effects import Book, Emit, StoredEffect
 from lnrecur.recurrence.inbound_model import Inbound
@@ -17,19 +20,38 @@ from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.values import UnixSeconds
 
 
-def save_state(db: Connection, key: Column[Any], subject: bytes, columns: rows.Columns, version: int | None) -> None:
+class _StateTable:
+    """A table of states, and what is said to it."""
+
+    def __init__(self, key: Column[Any]) -> None:
+        self.name = key.table.name
+        self.key = key.name
+        self.insert: Insert = insert(key.table)
+        based_on = (key == bindparam("based_on_subject")) & (key.table.c.version == bindparam("based_on_version"))
+        self.update: Update = update(key.table).where(based_on)
+
+
+INBOUND: Final = _StateTable(inbound.c.subject)
+OUTBOUND: Final = _StateTable(outbound.c.recurrence_id)
+
+_BOOK: Final = insert(payments)
+_LAST_SEQUENCE: Final = select(func.max(events.c.sequence)).where(events.c.subject == bindparam("of_subject"))
+_LOG: Final = insert(events)
+_TO_DO: Final = insert(outbox).returning(outbox.c.id)
+
+
+def save_state(db: Connection, table: _StateTable, subject: bytes, columns: rows.Columns, version: int | None) -> None:
     """Insert a new state (version None) or update the one of this version.
 
     Raises:
         Conflict: it exists already, or not in this version.
     """
-    table = key.table
     if version is None:
         with duplicate_means(Conflict(f"{table.name} {subject.hex()} was created by somebody else")):
-            db.execute(insert(table).values({key.name: subject, "version": 1, **columns}))
+            db.execute(table.insert, {table.key: subject, "version": 1, **columns})
         return
-    based_on = update(table).where(key == subject, table.c.version == version)
-    if db.execute(based_on.values(version=version + 1, **columns)).rowcount == 0:
+    based_on = {"based_on_subject": subject, "based_on_version": version}
+    if db.execute(table.update, {"version": version + 1, **columns, **based_on}).rowcount == 0:
         raise Conflict(f"{table.name} {subject.hex()} is not in version {version} any more")
 
 
@@ -63,19 +85,19 @@ def _book(db: Connection, role: Role, subject: bytes, bookings: Sequence[Book]) 
     for booking in bookings:
         told = f"counter {booking.counter} of {subject.hex()} or payment {booking.payment_hash.hex()} is booked already"
         with duplicate_means(AlreadyPaid(told)):
-            db.execute(insert(payments).values(rows.payment_columns(role, subject, booking)))
+            db.execute(_BOOK, rows.payment_columns(role, subject, booking))
 
 
 def _log(db: Connection, role: Role, subject: bytes, emitted: Sequence[Emit], at: UnixSeconds) -> None:
     if not emitted:
         return
-    last = db.execute(select(func.max(events.c.sequence)).where(events.c.subject == subject)).scalar() or 0
+    last = db.execute(_LAST_SEQUENCE, {"of_subject": subject}).scalar() or 0
     for sequence, event in enumerate(emitted, last + 1):
         with duplicate_means(Conflict(f"event {sequence} of {subject.hex()} was written by somebody else")):
-            db.execute(insert(events).values(rows.event_columns(role, subject, event, at, sequence)))
+            db.execute(_LOG, rows.event_columns(role, subject, event, at, sequence))
 
 
 def _to_do(db: Connection, role: Role, subject: bytes, effect: StoredEffect, at: UnixSeconds) -> OutboxEntry:
     columns = rows.outbox_columns(role, subject, effect, at)
-    entry_id = db.execute(insert(outbox).values(columns).returning(outbox.c.id)).scalar_one()
+    entry_id = db.execute(_TO_DO, columns).scalar_one()
     return OutboxEntry(entry_id, role, subject, effect, columns["due_at"], columns["tries"])

@@ -128,7 +128,7 @@ class SqlRecurrenceManager:
         }
         subject = state.subscription_id
         with self._writing() as db:
-            commits.save_state(db, inbound.c.subject, subject, columns, change.version)
+            commits.save_state(db, commits.INBOUND, subject, columns, change.version)
             return commits.save_records(db, Role.PAYEE, subject, change)
 
     def commit_outbound(self, change: Change[Outbound]) -> Sequence[OutboxEntry]:
@@ -148,7 +148,7 @@ class SqlRecurrenceManager:
         }
         subject = state.recurrence_id
         with self._writing() as db:
-            commits.save_state(db, outbound.c.recurrence_id, subject, columns, change.version)
+            commits.save_state(db, commits.OUTBOUND, subject, columns, change.version)
             return commits.save_records(db, Role.PAYER, subject, change)
 
     # --- what is to be done ------------------------------------------------------------------------------------------

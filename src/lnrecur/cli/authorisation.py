@@ -1,0 +1,156 @@
+"""What a subscriber agrees to, in words, before agreeing (V8): how much, how often, the first dates, the most in all.
+
+Worked out from the offer and the limits alone, with the rules the payer's state machine itself follows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from lnrecur.bolt12 import Offer, Recurrence
+from lnrecur.cli.output import local_moment, printable
+from lnrecur.recurrence.errors import CalendarError
+from lnrecur.recurrence.mandate import Mandate
+from lnrecur.recurrence.outbound_model import Outbound, Terms, Trigger
+from lnrecur.recurrence.outbound_times import pay_at
+from lnrecur.recurrence.pricing import full_price
+from lnrecur.recurrence.windows import first_open_period
+from lnrecur.recurrence.words import amount_in_words, moment_in_words, recurrence_in_words
+from lnrecur.values import Msat, RecurrenceId, UnixSeconds
+
+DATES_SHOWN: Final = 5
+_COUNT_MAX: Final = 2**32
+"""More payments than any offer can have: period indices have 32 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authorisation:
+    """A mandate for the payments of an offer, the first of them at `now`."""
+
+    offer: Offer
+    recurrence: Recurrence
+    mandate: Mandate
+    terms: Terms
+    now: int
+
+    @property
+    def start(self) -> int:
+        """The period that is paid first (Q3)."""
+        asked = self.terms.start
+        return first_open_period(self.recurrence, self.now) if asked is None else asked
+
+    def payment_at(self, number: int) -> int:
+        """When payment `number`, counted from 0, falls due.
+
+        Raises:
+            CalendarError: beyond the end of time (T7).
+        """
+        if number == 0:
+            return self.now
+        now = UnixSeconds(self.now)
+        begun = Outbound(
+            recurrence_id=RecurrenceId(bytes(32)),
+            offer_bytes=self.offer.to_bytes(),
+            mandate=self.mandate,
+            terms=replace(self.terms, start=None if self.recurrence.base is None else self.start),
+            created_at=now,
+            next_counter=number,
+            basetime=now if self.recurrence.base is None else None,
+        )
+        return max(self.now, pay_at(begun))
+
+    @property
+    def payments(self) -> int | None:
+        """How many payments there are at most; None if nothing but a cancel ends them."""
+        bounds = (
+            self.mandate.max_payments,
+            self.recurrence.payments_from(self.start),
+            self._payments_within_total(),
+            self._payments_before_end(),
+        )
+        return min((bound for bound in bounds if bound is not None), default=None)
+
+    def _payments_within_total(self) -> int | None:
+        total, price = self.mandate.max_total_msat, self._price
+        return None if total is None or not price or self.recurrence.proportional else total // price
+
+    @property
+    def _price(self) -> Msat | None:
+        return full_price(self.offer, self.terms.quantity)
+
+    def _payments_before_end(self) -> int | None:
+        ends_at = self.mandate.ends_at
+        if ends_at is None:
+            return None
+        low, high = 0, _COUNT_MAX
+        while low < high:
+            middle = (low + high) // 2
+            if self._is_due_before(middle, ends_at):
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _is_due_before(self, number: int, moment: int) -> bool:
+        try:
+            return self.payment_at(number) < moment
+        except CalendarError:
+            return False
+
+    def dates(self) -> list[int]:
+        """When the first payments fall due."""
+        last = DATES_SHOWN if self.payments is None else min(DATES_SHOWN, self.payments)
+        found: list[int] = []
+        for number in range(last):
+            try:
+                found.append(self.payment_at(number))
+            except CalendarError:
+                break  # T7: there is no later one either
+        return found
+
+    def facts(self) -> list[tuple[str, str]]:
+        """All of it, as name and value."""
+        mandate = self.mandate
+        fee = mandate.max_fee_msat(mandate.max_per_period_msat)
+        facts = [
+            ("for", printable(self.offer.description or "(the offer does not say)")),
+            ("payee", printable(self.offer.issuer or "(the offer does not say)")),
+            ("terms", printable(recurrence_in_words(self.offer))),
+            ("each time", f"at most {amount_in_words(mandate.max_per_period_msat)}, and {_fees(fee)}"),
+            ("in all", self._in_all(fee)),
+        ]
+        if mandate.ends_at is not None:
+            facts.append(("until", moment_in_words(mandate.ends_at)))
+        if self.terms.trigger is Trigger.ON_APPROVAL:
+            facts.append(("asked", "before every payment"))
+        elif self._price is not None and self._price > mandate.max_per_period_msat:
+            told = f"the price is {amount_in_words(self._price)}: every payment will wait for your approval"
+            facts.append(("mind", told))
+        return facts + self._date_facts()
+
+    def _in_all(self, fee: Msat) -> str:
+        payments, total = self.payments, self.mandate.max_total_msat
+        if payments == 0:
+            return "nothing: these limits allow no payment at all"
+        if payments is None:
+            if total is None:
+                return "no limit: it goes on until you cancel"
+            return f"at most {amount_in_words(total)}, and routing fees of each payment"
+        most = payments * self.mandate.max_per_period_msat
+        most = most if total is None else min(most, total)
+        times = "1 payment" if payments == 1 else f"{payments:,} payments"
+        return f"at most {amount_in_words(most)} in {times}, and {_fees(payments * fee)}"
+
+    def _date_facts(self) -> list[tuple[str, str]]:
+        dates = self.dates()
+        facts = [
+            (f"payment {number}", "now" if number == 1 else local_moment(moment))
+            for number, moment in enumerate(dates, start=1)
+        ]
+        more = self.payments is None or self.payments > len(dates)
+        return [*facts, ("", "and so on")] if facts and more else facts
+
+
+def _fees(msat: int) -> str:
+    return f"at most {amount_in_words(msat)} of routing fees"

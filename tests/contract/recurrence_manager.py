@@ -397,10 +397,19 @@ class RecurrenceManagerContract:
         manager.effect_done(old.id)
         assert list(manager.due_outbox(NOW, 10)) == [newer]
 
+    def test_a_postponed_effect_holds_back_those_behind_it_and_nobody_elses(self, manager: RecurrenceManager) -> None:
+        first, second = manager.commit_outbound(new(outbound_state(1), request_effect(1), request_effect(2)))
+        (other,) = manager.commit_outbound(new(outbound_state(2), request_effect(3)))
+        manager.postpone_effect(first.id, later(5))
+        assert list(manager.due_outbox(NOW, 10)) == [other]
+        assert [entry.id for entry in manager.due_outbox(later(5), 10)] == [first.id, second.id, other.id]
+        manager.effect_done(first.id)
+        assert [entry.id for entry in manager.due_outbox(NOW, 10)] == [second.id, other.id]
+
     def test_a_postponed_effect_is_due_later_and_counts_its_tries(self, manager: RecurrenceManager) -> None:
         one, other = manager.commit_outbound(new(outbound_state(), request_effect(1), request_effect(2)))
         manager.postpone_effect(one.id, later(10))
-        assert list(manager.due_outbox(later(9), 10)) == [other]
+        assert list(manager.due_outbox(later(9), 10)) == []
         manager.postpone_effect(one.id, later(20))
         assert list(manager.due_outbox(later(20), 10)) == [replace(one, due_at=later(20), tries=2), other]
 

@@ -181,7 +181,10 @@ class RecurrenceManager(Protocol):
         ...
 
     def due_outbox(self, now: UnixSeconds, limit: int) -> Sequence[OutboxEntry]:
-        """Effects that wait to be performed, in the order they were stored."""
+        """Effects that wait to be performed, in the order they were stored.
+
+        An effect is never due before an earlier one of the same subscription: a postponed one holds back the rest.
+        """
         ...
 
     def effect_done(self, entry_id: int) -> None:

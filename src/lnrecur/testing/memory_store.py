@@ -131,7 +131,14 @@ class MemoryRecurrenceManager:
 
     def due_outbox(self, now: UnixSeconds, limit: int) -> Sequence[OutboxEntry]:
         """Effects that wait to be performed, in the order they were stored."""
-        return [entry for entry in self._outbox.values() if entry.due_at <= now][:limit]
+        waiting: set[bytes] = set()
+        due = []
+        for entry in self._outbox.values():
+            if entry.due_at > now:
+                waiting.add(entry.subject)
+            elif entry.subject not in waiting:
+                due.append(entry)
+        return due[:limit]
 
     def effect_done(self, entry_id: int) -> None:
         """An effect was performed; harmless if it was said before."""

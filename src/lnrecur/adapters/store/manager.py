@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from lnrecur.adapters.sqlite import reading, writing
@@ -163,7 +163,11 @@ class SqlRecurrenceManager:
     def due_outbox(self, now: UnixSeconds, limit: int) -> Sequence[OutboxEntry]:
         """Effects that wait to be performed, in the order they were stored."""
         # `+ 0` takes the order from the due rows: by the bare id SQLite would rather walk through the whole table.
-        due = select(outbox).where(outbox.c.due_at <= clamp(now)).order_by(outbox.c.id + 0).limit(limit)
+        before = outbox.alias("before")
+        waits = exists().where(
+            before.c.subject == outbox.c.subject, before.c.id < outbox.c.id, before.c.due_at > clamp(now)
+        )
+        due = select(outbox).where(outbox.c.due_at <= clamp(now), ~waits).order_by(outbox.c.id + 0).limit(limit)
         with self._reading() as db:
             found = db.execute(due).all()
         return [rows.outbox_entry(row) for row in found]

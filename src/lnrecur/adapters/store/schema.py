@@ -177,6 +177,7 @@ outbox: Final = Table(
     sqlite_autoincrement=True,
 )
 """What is yet to be done; done entries are deleted. A `claim` holds a preimage until it is done."""
+Index(None, outbox.c.subject, outbox.c.id)
 
 events: Final = Table(
     "events",

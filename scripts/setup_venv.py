@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".venv").absolute()
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this script runs before anything was checked
         sys.exit(f"lnrecur needs Python 3.11 or newer, this is {sys.version.split()[0]}")
     say(f"making {folder.name} with Python {sys.version.split()[0]}")
     shutil.rmtree(folder, ignore_errors=True)

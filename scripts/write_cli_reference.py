@@ -1,7 +1,7 @@
 """Write the command reference from the command's own help.
 
-    python scripts/write_cli_reference.py           write docs/cli.md
-    python scripts/write_cli_reference.py --check   fail if that page is not what the command says
+python scripts/write_cli_reference.py           write docs/cli.md
+python scripts/write_cli_reference.py --check   fail if that page is not what the command says
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def main() -> int:
 
 def render() -> str:
     """The whole page."""
-    root = click.Context(lnrecur, info_name="lnrecur", terminal_width=WIDTH, max_content_width=WIDTH)
+    root = click.Context(
+        lnrecur, info_name="lnrecur", terminal_width=WIDTH, max_content_width=WIDTH, **lnrecur.context_settings
+    )
     return "\n".join((HEAD, *section(root)))
 
 

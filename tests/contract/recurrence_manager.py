@@ -421,6 +421,16 @@ class RecurrenceManagerContract:
 
     # --- the event log -----------------------------------------------------------------------------------------------
 
+    def test_the_events_of_one_subscription_can_be_read_alone(self, manager: RecurrenceManager) -> None:
+        first, second = outbound_state(1), outbound_state(2)
+        manager.commit_outbound(new(first, events=(Emit("a.one"), Emit("a.two"))))
+        manager.commit_outbound(new(second, events=(Emit("b.one"),)))
+        manager.commit_outbound(Change(first, 1, NOW, events=(Emit("a.three"),)))
+        found = manager.events(subject=first.recurrence_id)
+        assert [event.name for event in found] == ["a.one", "a.two", "a.three"]
+        assert list(manager.events(found[0].id, 1, first.recurrence_id)) == [found[1]]
+        assert list(manager.events(subject=bytes(32))) == []
+
     def test_events_are_numbered_per_subscription_and_over_all(self, manager: RecurrenceManager) -> None:
         manager.commit_outbound(new(outbound_state(1), events=(Emit("a.one", {"n": 1}), Emit("a.two"))))
         manager.commit_inbound(new(inbound_state(), events=(Emit("b.one"),), at=later(1)))

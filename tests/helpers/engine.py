@@ -25,7 +25,16 @@ from lnrecur.recurrence.inbound_model import (
     RequestArrived,
 )
 from lnrecur.recurrence.mandate import Mandate
-from lnrecur.recurrence.outbound_model import Due, InvoiceArrived, Outbound, PaymentFailed, PaymentSettled, Terms
+from lnrecur.recurrence.outbound_model import (
+    Approved,
+    Due,
+    InvoiceArrived,
+    Outbound,
+    PaymentFailed,
+    PaymentSettled,
+    Phase,
+    Terms,
+)
 from lnrecur.recurrence.outbound_model import Event as OutboundEvent
 from lnrecur.recurrence.payer_keys import PayerKeys
 from lnrecur.recurrence.receive_context import ReceiveContext
@@ -237,10 +246,15 @@ class PayerSide:
 
     @classmethod
     def paid(cls, periods: int, *args: Any, **kwargs: Any) -> "PayerSide":
-        """A subscription with some periods behind it."""
+        """A subscription with some periods behind it, approved wherever approval was asked for."""
         payer = cls(*args, **kwargs)
         for _ in range(periods):
-            payer.pay_period()
+            payer.wake()
+            if payer.state.phase is Phase.NEEDS_APPROVAL:
+                payer.step(Approved())
+                payer.wake()
+            payer.receive()
+            payer.settle()
         return payer
 
 

@@ -6,9 +6,9 @@ raises a `WireError` or a `CryptoError`; the table in `fields.py` adds the name 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from lnrecur.crypto.keys import parse_point
 from lnrecur.values import ChainHash, Point
@@ -18,6 +18,12 @@ from lnrecur.wire.integers import U32_MAX, decode_tu32, decode_tu64, encode_tu32
 from lnrecur.wire.reader import ByteReader
 
 T = TypeVar("T")
+
+LIST_MAX: Final = 1000
+"""Most payinfos or fallback addresses that are read: they cost us up to thirty times their size in memory.
+
+Payinfos of more than 618 paths do not fit in a message (78 bytes of path and 28 of payinfo each).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +150,16 @@ def _write_paywindow(window: Paywindow) -> bytes:
     return window.seconds_before.to_bytes(4, "big") + encode_tu32(window.seconds_after)
 
 
+def _check_count(found: Sized, reader: ByteReader) -> None:
+    if len(found) == LIST_MAX:
+        raise WireError(f"has more than the {LIST_MAX} entries we read", offset=reader.offset)
+
+
 def _read_payinfos(data: bytes) -> tuple[BlindedPayinfo, ...]:
     reader = ByteReader(data)
-    infos = []
+    infos: list[BlindedPayinfo] = []
     while not reader.exhausted:
+        _check_count(infos, reader)
         infos.append(
             BlindedPayinfo(
                 reader.integer(4, "fee_base_msat"),
@@ -176,8 +188,9 @@ def _write_payinfos(infos: tuple[BlindedPayinfo, ...]) -> bytes:
 
 def _read_fallbacks(data: bytes) -> tuple[FallbackAddress, ...]:
     reader = ByteReader(data)
-    found = []
+    found: list[FallbackAddress] = []
     while not reader.exhausted:
+        _check_count(found, reader)
         version = reader.integer(1, "version")
         found.append(FallbackAddress(version, reader.take(reader.integer(2, "len"), "address")))
     return tuple(found)

@@ -108,7 +108,7 @@ class Invoice(InvoiceRequestFields):
             told = f"{self.invoice_amount} msat, but invreq_amount said {request.invreq_amount}"
             raise RuleBroken("BI11", _breach(fields.INVOICE_AMOUNT, told))
         self.verify_signature()
-        return VerifiedInvoice(self.stream)
+        return VerifiedInvoice.proven(self)
 
     def _check_mirror(self, request: InvoiceRequest) -> None:
         ours = [record for record in request.stream.records if in_invreq_range(record.type)]

@@ -49,8 +49,9 @@ class InvoiceError(Bolt12Message):
     def text(self) -> str:
         """The explanation, printable and at most 1,000 characters: it comes from a stranger."""
         told: str = self.values[fields.ERROR.name]
-        shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in told)
-        return shown[:TEXT_MAX]
+        return "".join(
+            character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in told[:TEXT_MAX]
+        )
 
     @property
     def ends_subscription(self) -> bool:

@@ -91,7 +91,7 @@ class InvoiceRequest(InvoiceRequestFields):
             NotSigned: there is no signature, or it does not match (BOLT 12, Signature Calculation).
         """
         verify_message(self, self.payer_id)
-        return VerifiedInvoiceRequest(self.stream)
+        return VerifiedInvoiceRequest.proven(self)
 
 
 class VerifiedInvoiceRequest(InvoiceRequest):

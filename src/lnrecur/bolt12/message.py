@@ -14,6 +14,7 @@ from lnrecur.bolt12.errors import Bolt12Error, Breach, FieldMalformed, RuleBroke
 from lnrecur.bolt12.fields import Dialect, Entry, Field
 from lnrecur.crypto.errors import CryptoError
 from lnrecur.wire.errors import WireError
+from lnrecur.wire.messages import MESSAGE_MAX
 from lnrecur.wire.text import decode_text, encode_text
 from lnrecur.wire.tlv import TlvRecord, TlvStream
 
@@ -45,9 +46,11 @@ class Bolt12Message:
         """Read the fields of a stream and check the rules of this kind of message.
 
         Raises:
+            WireError: longer than MESSAGE_MAX.
             FieldMalformed: a known field's bytes are not of its form.
             RuleBroken: a rule of `rules.py` is broken; names rule and field.
         """
+        _check_size(len(stream.to_bytes()))
         self.stream = stream
         self.values, self.dialect = read_fields(stream, self.TABLE)
         self._check()
@@ -60,10 +63,18 @@ class Bolt12Message:
         """Read a message.
 
         Raises:
-            WireError: not a TLV stream.
+            WireError: not a TLV stream, or longer than MESSAGE_MAX.
             Bolt12Error: see `__init__`.
         """
+        _check_size(len(data))
         return cls(TlvStream.from_bytes(data))
+
+    @classmethod
+    def proven(cls, message: Bolt12Message) -> Self:
+        """The same message under a type that says what was proved of it; nothing is read or checked again."""
+        more = cls.__new__(cls)
+        more.stream, more.values, more.dialect = message.stream, message.values, message.dialect
+        return more
 
     @classmethod
     def from_text(cls, text: str) -> Self:
@@ -104,6 +115,13 @@ class Bolt12Message:
         return f"<{type(self).__name__} {self.to_bytes().hex()[:40]}... {len(self.stream)} fields>"
 
 
+def _check_size(size: int) -> None:
+    # Requests, invoices and errors travel in onion messages, and a request carries all of its offer. The limit also
+    # bounds the points that have to be proven: 1,872 hops of 35 bytes take all of it.
+    if size > MESSAGE_MAX:
+        raise WireError(f"a message of {size} bytes is longer than the {MESSAGE_MAX} an onion message can carry")
+
+
 def read_fields(stream: TlvStream, table: Mapping[int, Entry]) -> tuple[dict[str, Any], Dialect | None]:
     """The values of all known fields, by name, and the dialect they are in.
 
@@ -113,34 +131,24 @@ def read_fields(stream: TlvStream, table: Mapping[int, Entry]) -> tuple[dict[str
     """
     values: dict[str, Any] = {}
     dialect: Dialect | None = None
-    for record in stream.records:
-        entry = table.get(record.type)
+    for number, value, _ in stream.records:
+        entry = table.get(number)
         if entry is None:
-            if record.type % 2 == 0:
-                raise RuleBroken(
-                    UNKNOWN_EVEN,
-                    Breach(
-                        f"unknown even field {record.type}: it must be understood, and we do not", number=record.type
-                    ),
-                )
+            if number % 2 == 0:
+                told = f"unknown even field {number}: it must be understood, and we do not"
+                raise RuleBroken(UNKNOWN_EVEN, Breach(told, number=number))
             continue
         field, spoken = entry
-        if spoken is not None:
-            if dialect is not None and dialect is not spoken:
-                raise RuleBroken(
-                    MIXED_DIALECTS,
-                    Breach(
-                        f"in the {spoken} dialect, but an earlier recurrence field is in the {dialect} dialect",
-                        field.name,
-                        record.type,
-                    ),
-                )
+        if spoken is not None and spoken is not dialect:
+            if dialect is not None:
+                told = f"in the {spoken} dialect, but an earlier recurrence field is in the {dialect} dialect"
+                raise RuleBroken(MIXED_DIALECTS, Breach(told, field.name, number))
             dialect = spoken
         try:
-            values[field.name] = field.codec.read(record.value)
+            values[field.name] = field.codec.read(value)
         except (WireError, CryptoError) as error:
-            offset = _offset_of(stream, record.type)
-            raise FieldMalformed(Breach(str(error), field.name, record.type), offset) from error
+            offset = _offset_of(stream, number)
+            raise FieldMalformed(Breach(str(error), field.name, number), offset) from error
     return values, dialect
 
 

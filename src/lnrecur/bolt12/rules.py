@@ -58,6 +58,8 @@ def _breach(message: Bolt12Message, field: Field[Any], told: str, suggested: byt
 
 def _range(inside: Callable[[int], bool], told: str) -> Callable[[Bolt12Message], Breach | None]:
     def check(message: Bolt12Message) -> Breach | None:
+        if len(message.values) == len(message.stream.records):  # all are known, and a known number is inside
+            return None
         for record in message.stream.records:
             if not inside(record.type):
                 return Breach(f"field {record.type} is outside the ranges {told}", number=record.type)
@@ -68,7 +70,8 @@ def _range(inside: Callable[[int], bool], told: str) -> Callable[[Bolt12Message]
 
 def _features(field: Field[bytes], known: int = 0) -> Callable[[Bolt12Message], Breach | None]:
     def check(message: Bolt12Message) -> Breach | None:
-        bit = unknown_even_bit(message.values.get(field.name, b""), known)
+        features = message.values.get(field.name)
+        bit = unknown_even_bit(features, known) if features else None
         if bit is None:
             return None
         return _breach(message, field, f"unknown even feature bit {bit}: it must be understood, and we do not")
@@ -123,7 +126,7 @@ def _currency(message: Bolt12Message) -> Breach | None:
     currency = message.values.get(fields.OFFER_CURRENCY.name)
     if currency is None or (len(currency) == 3 and currency.isascii() and currency.isalpha() and currency.isupper()):
         return None
-    return _breach(message, fields.OFFER_CURRENCY, f"an ISO 4217 code is three capital letters, not {currency!r}")
+    return _breach(message, fields.OFFER_CURRENCY, f"an ISO 4217 code is three capital letters, not {currency[:20]!r}")
 
 
 def _above_zero(field: Field[int]) -> Callable[[Bolt12Message], Breach | None]:

@@ -2,11 +2,14 @@
 
 Each field is a leaf, paired with a nonce leaf so that revealing one field tells nothing of its neighbour. Children are
 ordered by value, so a proof needs no directions. Signatures are not part of the tree.
+
+All hashes are tagged: each starts from a state that has eaten its tag already and is copied, never made anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from lnrecur.bolt12.fields import is_signature
 from lnrecur.crypto import schnorr
@@ -14,6 +17,9 @@ from lnrecur.crypto.hashes import tag_once, tagged_hash, tagged_hash_state
 from lnrecur.crypto.keys import PrivateKey
 from lnrecur.wire.bigsize import encode_bigsize
 from lnrecur.wire.tlv import TlvRecord
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 
 def merkle_root(records: Iterable[TlvRecord]) -> bytes:
@@ -25,22 +31,24 @@ def merkle_root(records: Iterable[TlvRecord]) -> bytes:
     signed = [record for record in records if not is_signature(record.type)]
     if not signed:
         raise ValueError("a message without fields has no merkle root")
-    nonces = tag_once(b"LnNonce" + signed[0].raw)
+    leaf_state, branch_state = tagged_hash_state(b"LnLeaf"), tagged_hash_state(b"LnBranch")
+    nonce_state = tag_once(b"LnNonce" + signed[0].raw)
     level = []
-    for record in signed:
-        nonce = nonces.copy()
-        nonce.update(encode_bigsize(record.type))
-        level.append(_branch(tagged_hash(b"LnLeaf", record.raw), nonce.digest()))
+    for tlv_type, _, raw in signed:
+        leaf, nonce = leaf_state.copy(), nonce_state.copy()
+        leaf.update(raw)
+        nonce.update(raw[:1] if tlv_type < 0xFD else encode_bigsize(tlv_type))
+        level.append(_branch(branch_state, leaf.digest(), nonce.digest()))
     while len(level) > 1:
-        paired = [_branch(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)]
+        paired = [_branch(branch_state, *pair) for pair in zip(level[::2], level[1::2], strict=False)]
         if len(level) % 2:
             paired.append(level[-1])
         level = paired
     return level[0]
 
 
-def _branch(left: bytes, right: bytes) -> bytes:
-    state = tagged_hash_state(b"LnBranch")
+def _branch(branch_state: _Hash, left: bytes, right: bytes) -> bytes:
+    state = branch_state.copy()
     state.update(left + right if left < right else right + left)
     return state.digest()
 

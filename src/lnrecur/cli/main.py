@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "demo": "lnrecur.cli.demo:demo",
     "decode": "lnrecur.cli.decode:decode",
     "preview": "lnrecur.cli.preview:preview",
+    "conformance": "lnrecur.cli.conformance:conformance",
 }
 """Each command's name and where it is, as module:attribute; --help lists them in this order."""
 

@@ -33,7 +33,7 @@ def offer() -> None:
 @click.option("--expires", type=MOMENT, help="No new subscriptions after this moment; running ones go on.")
 @click.option("--issuer", help="Who sells, such as alice@example.com.")
 @click.option("--quantity-max", type=click.IntRange(min=0), help="Sell up to this many at once; 0: any number.")
-@click.option("--blinded", is_flag=True, help="Hide this node's id behind a blinded path.")
+@click.option("--blinded", is_flag=True, help="Be asked over a blinded path that begins at this node.")
 @click.option("--dialect", type=click.Choice(["draft", "cln"]), help="Numbers of the recurrence fields.")
 @click.option("--invoice-expiry", type=SECONDS, default="1h", show_default=True, help="How long an invoice lives.")
 @click.option("--label", default="", help="Your own name for the offer; nobody else sees it.")
@@ -97,7 +97,7 @@ def _body(asked: dict[str, Any]) -> dict[str, Any]:
     }
     if asked["every"] is None:
         for name in ("payments", "optional", "base", "proportional", "pay_before", "pay_after", "dialect"):
-            if asked[name] not in (None, False):
+            if asked[name] is not None and asked[name] is not False:  # a base of 0 is one
                 flag = name.replace("_", "-")
                 raise UsageError(f"--{flag} is about subscriptions: say with --every how long a period is", field=name)
         return body

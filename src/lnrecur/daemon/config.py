@@ -1,7 +1,10 @@
 """Settings: a TOML file under the XDG paths, overridable by `LNRECUR_*` variables and by flags.
 
 Flags win over the environment, the environment over the file, the file over the defaults. Secrets (seed, token) are no
-settings: they live in files of their own, readable by their owner only.
+settings: they live in files of their own, readable by their owner only. docs/settings.md is the page about all this.
+
+An unknown key in the file or on the command line is an error. In the environment it is not: container platforms put
+variables there on their own, named after services, and LNRECUR_PORT=tcp://... must not keep a daemon from starting.
 """
 
 from __future__ import annotations
@@ -26,6 +29,9 @@ APP: Final = "lnrecur"
 DEFAULT_HTTP_PORT: Final = 9738
 _ENVIRONMENT: Final = "LNRECUR_"
 _OPENING_SAT: Final = 1_000_000
+_OPENING_SAT_MAX: Final = 21_000_000 * 100_000_000
+_DIGITS_MAX: Final = 20
+_PORT_DIGITS_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class Settings:
     money_node: str = "playmoney"
     """Which node moves the money; this version has the embedded play-money node only."""
     playmoney_file: str = ""
-    """The file all play-money daemons of this machine share; empty for the user's own data folder."""
+    """The file all play-money daemons of this machine share, with its whole path; empty for the user's data folder."""
     playmoney_opening_sat: int = _OPENING_SAT
     """Play money on a new play-money account, in sat."""
     dialect: str = Dialect.DRAFT.value
@@ -79,7 +85,7 @@ class Home:
         """All files in one folder (--home or LNRECUR_HOME), or under the user's XDG folders."""
         chosen = folder or (Path(told) if (told := os.environ.get(f"{_ENVIRONMENT}HOME")) else None)
         if chosen is not None:
-            chosen = chosen.expanduser().absolute()
+            chosen = Path(os.path.expanduser(chosen)).absolute()  # pathlib's raises for users it does not know
             return cls(chosen, chosen)
         return cls(platformdirs.user_config_path(APP), platformdirs.user_data_path(APP))
 
@@ -116,6 +122,7 @@ def load_settings(home: Home, flags: Mapping[str, Any] | None = None) -> Setting
         UsageError: an unknown key or a value that cannot be; names the key and where it comes from.
     """
     values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
     for source, told in (
         (str(home.config), _from_file(home.config)),
         ("the environment", _from_environment()),
@@ -123,26 +130,34 @@ def load_settings(home: Home, flags: Mapping[str, Any] | None = None) -> Setting
     ):
         for key, value in told.items():
             values[key] = _checked(key, value, source)
+            sources[key] = source
     settings = Settings(**values)
-    _check_whole(settings)
+    _check_whole(settings, sources)
     return settings
 
 
 def write_settings(path: Path, settings: Settings) -> None:
-    """Write a config.toml that says what differs from the defaults."""
+    """Write a config.toml that says what differs from the defaults.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
     default = Settings()
     told: dict[str, Any] = {}
     for field in fields(Settings):
         value = getattr(settings, field.name)
         if value != getattr(default, field.name):
             told[field.name] = list(value) if isinstance(value, tuple) else value
-    header = "# lnrecur settings; all keys: https://github.com/lnrecur/lnrecur/blob/main/docs/settings.md\n"
-    path.write_text(header + tomli_w.dumps(told))
+    text = "# Settings of lnrecur. All keys and their defaults: docs/settings.md\n" + tomli_w.dumps(told)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _from_file(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -164,7 +179,7 @@ def _parsed(key: str, text: str) -> Any:
     if isinstance(default, tuple):
         return [part for part in text.replace(",", " ").split() if part]
     if isinstance(default, int):
-        return int(text) if text.isascii() and text.isdigit() else text
+        return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX else text
     return text
 
 
@@ -191,32 +206,47 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-def _check_whole(settings: Settings) -> None:
+def _check_whole(settings: Settings, sources: Mapping[str, str]) -> None:
+    """What a type alone cannot say."""
+
+    def refuse(key: str, told: str) -> UsageError:
+        return UsageError(f"{key} (from {sources.get(key, 'the defaults')}) {told}", field=key)
+
     for key, choices in _CHOICES.items():
         if getattr(settings, key) not in choices:
-            raise UsageError(f"{key} is one of {', '.join(choices)}, not {getattr(settings, key)!r}", field=key)
+            raise refuse(key, f"is one of {', '.join(choices)}, not {getattr(settings, key)!r}")
     if settings.chain == "bitcoin" and settings.money_node == "playmoney":
-        raise UsageError("play money is not for the bitcoin chain: set chain to regtest", field="chain")
-    if settings.playmoney_opening_sat < 0:
-        raise UsageError("playmoney_opening_sat is not below 0", field="playmoney_opening_sat")
-    for key in ("peer_listen", "http_listen"):
-        value = getattr(settings, key)
-        if value or key == "http_listen":
-            split_listen(value, key)
+        raise refuse("chain", "is bitcoin, and play money is not for it: set chain to regtest")
+    if not 0 <= settings.playmoney_opening_sat <= _OPENING_SAT_MAX:
+        raise refuse("playmoney_opening_sat", f"is from 0 to {_OPENING_SAT_MAX}, not {settings.playmoney_opening_sat}")
+    if settings.playmoney_file and not settings.playmoney_file.startswith(("/", "~")):
+        told = f"begins with / or ~, so that all daemons find the same file, unlike {settings.playmoney_file!r}"
+        raise refuse("playmoney_file", told)
+    for key, value in (("peer_listen", settings.peer_listen), ("http_listen", settings.http_listen)):
+        if (value or key == "http_listen") and _host_and_port(value) is None:
+            raise refuse(key, f"is HOST:PORT, not {value!r}")
     for text in settings.peers:
         try:
             parse_address(text)
         except UsageError as error:
-            raise UsageError(f"peers: {error}", field="peers") from error
+            raise refuse("peers", f"is a list of addresses: {error}") from error
 
 
 def split_listen(text: str, key: str) -> tuple[str, int]:
-    """HOST:PORT of a setting.
+    """HOST:PORT of a setting; an IPv6 address stands in brackets.
 
     Raises:
         UsageError: not that; names the key.
     """
-    host, separator, port = text.rpartition(":")
-    if not separator or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    found = _host_and_port(text)
+    if found is None:
         raise UsageError(f"{key} is HOST:PORT, not {text!r}", field=key)
-    return host.strip("[]"), int(port)
+    return found
+
+
+def _host_and_port(text: str) -> tuple[str, int] | None:
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdigit() or len(port) > _PORT_DIGITS_MAX or int(port) > 65535:
+        return None
+    return host, int(port)

@@ -1,13 +1,20 @@
-"""The daemon's own files: seed, token, lock. Secrets are created with mode 0600 and refused if others can read them."""
+"""The daemon's own files: seed, token, lock. Secrets are created with mode 0600 and refused if others can read them.
+
+A secret is written under another name and then linked to its own, so that it is there whole or not at all. The lock is
+of the kernel and ends with the process: what a killed daemon told of itself is never taken for that of a running one.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
+import re
 import secrets
 import stat
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +22,13 @@ from lnrecur.daemon.config import Home
 from lnrecur.errors import Fault, LnrecurError, UsageError
 
 SEED_SIZE: Final = 32
+TOKEN_SIZE: Final = 32
+_TOKEN: Final = re.compile(r"[!-~]{32,}")
+"""Printable, no spaces, and long enough not to be guessed."""
+_WAY_OUT: Final = "run `lnrecur init` first"
+_LOCK_S: Final = 1.0
+"""How long a starting daemon waits for the lock: whoever only asks whether it is held holds it for a moment."""
+_LOCK_STEP_S: Final = 0.01
 
 
 class HomeError(LnrecurError):
@@ -32,17 +46,19 @@ def create_home(home: Home) -> bytes:
 
     Raises:
         UsageError: there is a seed already; nothing was changed.
+        HomeError: the files cannot be made.
     """
-    for folder in (home.config_dir, home.data_dir):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     seed = secrets.token_bytes(SEED_SIZE)
-    try:
-        _write_secret(home.seed, seed.hex())
-    except FileExistsError as error:
-        told = f"{home.seed} exists already: this folder has an identity, and it is not thrown away"
-        raise UsageError(told) from error
-    with suppress(FileExistsError):
-        _write_secret(home.token, secrets.token_hex(32))
+    with _told_as_home_error(home.data_dir, "cannot be set up"):
+        for folder in (home.config_dir, home.data_dir):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            _write_secret(home.seed, seed.hex())
+        except FileExistsError as error:
+            told = f"{home.seed} exists already: this folder has an identity, and it is not thrown away"
+            raise UsageError(told) from error
+        with suppress(FileExistsError):
+            _write_secret(home.token, secrets.token_hex(TOKEN_SIZE))
     return seed
 
 
@@ -52,7 +68,7 @@ def read_seed(home: Home) -> bytes:
     Raises:
         HomeError: missing, readable by others, or not 64 hexadecimal digits.
     """
-    text = _read_secret(home.seed, "run `lnrecur init` first")
+    text = _read_secret(home.seed)
     try:
         seed = bytes.fromhex(text)
     except ValueError as error:
@@ -66,9 +82,13 @@ def read_token(home: Home) -> str:
     """The bearer token of the HTTP API.
 
     Raises:
-        HomeError: missing or readable by others.
+        HomeError: missing, readable by others, or nothing that could be a token.
     """
-    return _read_secret(home.token, "run `lnrecur init` first")
+    token = _read_secret(home.token)
+    if _TOKEN.fullmatch(token) is None:
+        told = "it has at least 32 printable characters and no spaces (`openssl rand -hex 32` makes one)"
+        raise HomeError(f"{home.token} does not hold a token: {told}")
+    return token
 
 
 class DaemonLock:
@@ -79,13 +99,16 @@ class DaemonLock:
 
         Raises:
             AlreadyRunning: somebody holds it.
+            HomeError: there can be no lock file in this folder.
         """
-        self._file = os.open(home.lock, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._file)
-            raise AlreadyRunning(f"a daemon runs in {home.data_dir} already") from error
+        with _told_as_home_error(home.lock, "cannot be written"):
+            self._file = os.open(home.lock, os.O_RDWR | os.O_CREAT, 0o600)
+        until = time.monotonic() + _LOCK_S
+        while not _lock(self._file, fcntl.LOCK_EX):
+            if time.monotonic() > until:
+                os.close(self._file)
+                raise AlreadyRunning(f"a daemon runs in {home.data_dir} already")
+            time.sleep(_LOCK_STEP_S)
         os.ftruncate(self._file, 0)
 
     def tell(self, *, http: str, peer: str | None, node_id: str) -> None:
@@ -101,30 +124,69 @@ class DaemonLock:
 
 
 def running_daemon(home: Home) -> dict[str, str] | None:
-    """What the daemon of this folder told of itself; None if none runs."""
+    """What the daemon of this folder told of itself; None if none runs, or none that is up already."""
     try:
+        file = os.open(home.lock, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        if _lock(file, fcntl.LOCK_SH):  # nobody holds it; closing lets go again
+            return None
         told = json.loads(home.lock.read_text() or "null")
     except (OSError, ValueError):
         return None
+    finally:
+        os.close(file)
     return told if isinstance(told, dict) else None
 
 
-def _write_secret(path: Path, text: str) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _read_secret(path: Path, way_out: str) -> str:
+def _lock(file: int, kind: int) -> bool:
+    """Try to take a lock; whether it was free."""
     try:
-        mode = path.stat().st_mode
-        text = path.read_text().strip()
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _write_secret(path: Path, text: str) -> None:
+    """Write a file for its owner only.
+
+    Raises:
+        FileExistsError: it is there already.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)
+    finally:
+        draft.unlink()
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        with path.open(encoding="ascii") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read().strip()
     except FileNotFoundError as error:
-        raise HomeError(f"{path} is missing: {way_out}") from error
+        raise HomeError(f"{path} is missing: {_WAY_OUT}") from error
     except OSError as error:
         raise HomeError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise HomeError(f"{path} is no text") from error
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise HomeError(f"{path} can be read by others: run `chmod 600 {path}`")
     return text
+
+
+@contextmanager
+def _told_as_home_error(path: Path, told: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or path
+        raise HomeError(f"{place} {told}: {error.strerror or error}") from error

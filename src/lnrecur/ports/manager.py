@@ -207,8 +207,8 @@ class RecurrenceManager(Protocol):
         """A receipt was handled that concerned no subscription of ours."""
         ...
 
-    def events(self, after_id: int = 0, limit: int = 1000) -> Sequence[StoredEvent]:
-        """The event log behind an id, in order."""
+    def events(self, after_id: int = 0, limit: int = 1000, subject: bytes | None = None) -> Sequence[StoredEvent]:
+        """The event log behind an id, in order; of one subscription, or of all."""
         ...
 
     def payments(self, subject: bytes | None = None) -> Sequence[BookedPayment]:

@@ -21,9 +21,17 @@ would make periods due at once that nobody agreed to."""
 
 
 class InvoiceRefused(RecurrenceError):
-    """The invoice must not be paid; the text names the rule."""
+    """The invoice must not be paid; the text names the rule.
+
+    Attributes:
+        rule: the id of the broken rule; None where nothing was asked.
+    """
 
     fault = Fault.PEER
+
+    def __init__(self, told: str, rule: str | None = None) -> None:
+        super().__init__(told if rule is None or f"[{rule}]" in told else f"{told} [{rule}]")
+        self.rule = rule
 
 
 def check_invoice(state: Outbound, data: bytes, now: UnixSeconds) -> tuple[VerifiedInvoice, UnixSeconds]:
@@ -41,14 +49,15 @@ def check_invoice(state: Outbound, data: bytes, now: UnixSeconds) -> tuple[Verif
             InvoiceRequest.from_bytes(state.request.bytes), _asked(state.offer, invoice.node_id)
         )
     except (WireError, Bolt12Error) as error:
-        raise InvoiceRefused(f"the payee's invoice is refused: {error}") from error
+        rule = error.rule if isinstance(error, Bolt12Error) else "BOLT 1"
+        raise InvoiceRefused(f"the payee's invoice is refused: {error}", rule) from error
     if now > verified.expires_at:
-        raise InvoiceRefused(f"the invoice expired at {verified.expires_at}, it is {now}")
+        raise InvoiceRefused(f"the invoice expired at {verified.expires_at}, it is {now}", "BI13")
     basetime = _basetime(state, verified, now)
     try:
         start_of(state.recurrence, basetime, state.next_index)
     except CalendarError as error:
-        raise InvoiceRefused(f"{error} [T7]") from error
+        raise InvoiceRefused(str(error), "T7") from error
     return verified, basetime
 
 
@@ -63,7 +72,7 @@ def _asked(offer: Offer, signer: Point) -> Point:
 def _basetime(state: Outbound, invoice: VerifiedInvoice, now: UnixSeconds) -> UnixSeconds:
     told = invoice.basetime
     if told is None:
-        raise InvoiceRefused("invoice_recurrence_basetime is missing from a recurring invoice [V1]")
+        raise InvoiceRefused("invoice_recurrence_basetime is missing from a recurring invoice", "V1")
     base = state.recurrence.base
     if state.basetime is not None:
         expected, rule, source = state.basetime, "V5", "the paid invoices before it said"
@@ -72,9 +81,9 @@ def _basetime(state: Outbound, invoice: VerifiedInvoice, now: UnixSeconds) -> Un
     else:
         expected, rule, source = invoice.created_at, "V4", "its own invoice_created_at says"
     if told != expected:
-        raise InvoiceRefused(f"invoice_recurrence_basetime is {told}, {source} {expected} [{rule}]")
+        raise InvoiceRefused(f"invoice_recurrence_basetime is {told}, {source} {expected}", rule)
     anchored = state.basetime is not None or base is not None
     if not anchored and not state.created_at - CLOCK_SKEW_S <= told <= now + CLOCK_SKEW_S:
         asked = f"but it was asked for after {state.created_at}, and it is {now}"
-        raise InvoiceRefused(f"invoice_created_at is {told}, {asked} [T1]")
+        raise InvoiceRefused(f"invoice_created_at is {told}, {asked}", "T1")
     return UnixSeconds(told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from lnrecur.errors import LnrecurError
 from lnrecur.messaging.messenger import Messenger
 from lnrecur.ports import Clock, Entropy, MessageRouter, MoneyNode, PeerLink, RecurrenceManager
 from lnrecur.service.courier import Courier
@@ -14,7 +15,7 @@ from lnrecur.service.payee import PayeeService
 from lnrecur.service.payer import PayerService
 from lnrecur.service.performer import Performer
 from lnrecur.service.receiving import follow_receipts
-from lnrecur.service.scheduler import Scheduler
+from lnrecur.service.scheduler import NAP_S_MAX, Scheduler
 from lnrecur.values import ChainHash
 
 
@@ -34,7 +35,8 @@ class Parts:
 class Services:
     """Payee and payer of one node, over the same parts."""
 
-    def __init__(self, keyring: Keyring, parts: Parts) -> None:
+    def __init__(self, keyring: Keyring, parts: Parts, *, nap_s_max: int = NAP_S_MAX) -> None:
+        """`nap_s_max`: see `Scheduler`."""
         self.keyring = keyring
         self.parts = parts
         self.courier = Courier(Messenger(keyring.identity), parts.link, parts.router, parts.entropy)
@@ -66,16 +68,25 @@ class Services:
             clock=parts.clock,
             entropy=parts.entropy,
         )
-        self.scheduler = Scheduler(parts.manager, self.payer, self.performer, parts.clock)
+        self.scheduler = Scheduler(parts.manager, self.payer, self.performer, parts.clock, nap_s_max=nap_s_max)
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until cancelled.
+
+        Raises:
+            LnrecurError: something failed that no waiting mends.
+        """
         self.payer.expect_answers_again()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.scheduler.run(), name="scheduler")
-            tasks.create_task(
-                follow_receipts(self.parts.manager, self.parts.node, self.payee, self.parts.clock), name="receipts"
-            )
+        receipts = follow_receipts(self.parts.manager, self.parts.node, self.payee, self.parts.clock)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.scheduler.run(), name="scheduler")
+                tasks.create_task(receipts, name="receipts")
+        except BaseExceptionGroup as group:
+            for error in group.exceptions:
+                if isinstance(error, LnrecurError):
+                    raise error from group
+            raise
 
     def _changed(self) -> None:
         self.scheduler.poke()

@@ -34,7 +34,7 @@ from lnrecur.ports import (
     Stored,
 )
 from lnrecur.recurrence import inbound
-from lnrecur.recurrence.effects import IssueInvoice, Refuse
+from lnrecur.recurrence.effects import FailBack, IssueInvoice, Refuse
 from lnrecur.recurrence.errors import ContextError
 from lnrecur.recurrence.inbound_model import (
     CancelArrived,
@@ -99,7 +99,9 @@ class PayeeService:
     def create_offer(
         self, terms: OfferTerms, policy: OfferPolicy, *, label: str = "", blinded: bool = False
     ) -> OfferRecord:
-        """Write, sign for later recognition and store an offer. `blinded` hides our node id behind a blinded path.
+        """Write an offer that we shall know again, and store it.
+
+        `blinded`: it is asked over a path that begins at this node and ends at a blinded id, which signs the invoices.
 
         Raises:
             WritingError: the terms break a rule of BOLT 12 or of recurrence.
@@ -201,16 +203,28 @@ class PayeeService:
 
     def handle_receipt(self, receipt: Receipt) -> None:
         """Apply one receipt of the money node and store its cursor with what it changed."""
+        self._recent.forget(receipt.payment_hash)
         try:
             context = open_context(self._keyring.contexts, receipt.payment_hash, receipt.context)
         except ContextError:
             self._manager.save_receipt_cursor(receipt.cursor)  # not a payment of ours
             return
-        event = self._event_of(receipt, context)
+        event = None if self._is_booked(context) else self._event_of(receipt, context)
         if event is None:
             self._manager.save_receipt_cursor(receipt.cursor)
             return
         self._apply(context.offer_id, context.payer_id, lambda: event, receipt.cursor)
+
+    def _is_booked(self, context: ReceiveContext) -> bool:
+        """Whether this is an old payment, told again by a node whose cursor was lost: it is in the books already."""
+        stored = self._manager.inbound(context.offer_id, context.payer_id)
+        if stored is None or not stored.state.next_counter:
+            return False
+        state = stored.state
+        if (context.counter or 0) >= state.next_counter and not state.surplus_msat:
+            return False
+        booked = self._manager.payments(state.subscription_id)
+        return any(payment.booking.payment_hash == context.payment_hash for payment in booked)
 
     def _event_of(self, receipt: Receipt, context: ReceiveContext) -> Event | None:
         record = self._manager.offer(context.offer_id)
@@ -242,6 +256,9 @@ class PayeeService:
                 self._commit(stored, step, now, cursor)
             except Conflict:
                 continue
+            for effect in step.effects:
+                if isinstance(effect, FailBack):
+                    self._recent.forget(effect.payment_hash)
             return step
         raise Conflict(f"the subscription of {payer_id.hex()} is changed by others all the time")
 

@@ -115,12 +115,28 @@ class PayerService:
         return replace(terms, start=start, chain=chain)
 
     def cancel(self, recurrence_id: RecurrenceId) -> Outbound:
-        """Stop paying at once; the courtesy message follows when the next request would have been due."""
-        return self.apply(recurrence_id, lambda: CancelAsked()).state
+        """Stop paying at once; the courtesy message follows when the next request would have been due.
+
+        Cancelling twice is as good as once.
+
+        Raises:
+            UsageError: there is no such subscription, or it is over.
+        """
+        step = self.apply(recurrence_id, lambda: CancelAsked())
+        if not step.effects and step.state.is_final:
+            raise UsageError(f"there is nothing to cancel: this subscription is {step.state.phase}", field="id")
+        return step.state
 
     def approve(self, recurrence_id: RecurrenceId, mandate: Mandate | None = None) -> Outbound:
-        """Agree to the payment that waits, once, or under a new mandate from now on."""
-        return self.apply(recurrence_id, lambda: Approved(mandate)).state
+        """Agree to the payment that waits, once, or under a new mandate from now on.
+
+        Raises:
+            UsageError: there is no such subscription, or none of its payments waits.
+        """
+        step = self.apply(recurrence_id, lambda: Approved(mandate))
+        if not step.effects:
+            raise UsageError(f"nothing waits for approval: this subscription is {step.state.phase}", field="id")
+        return step.state
 
     # --- what happens ------------------------------------------------------------------------------------------------
 

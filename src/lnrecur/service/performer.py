@@ -25,6 +25,7 @@ from lnrecur.ports import (
     Rejected,
     Sent,
     SentState,
+    Unavailable,
 )
 from lnrecur.recurrence.effects import AskPaymentStatus, Claim, FailBack, Pay, SendCancel, SendInvoiceRequest
 from lnrecur.recurrence.outbound_model import Event, PaymentFailed, PaymentSettled, PaymentUnknown, Unreachable
@@ -36,6 +37,8 @@ from lnrecur.values import Msat, NodeId, PaymentHash, RecurrenceId
 from lnrecur.wire.blinded_path import BlindedPath
 
 _LOG = logging.getLogger("lnrecur.performer")
+CANCEL_TRIES_MAX = 300
+"""A cancel is a courtesy (Q6): a payee that nobody reaches for about a day is not told."""
 
 
 class Performer:
@@ -72,7 +75,7 @@ class Performer:
         if isinstance(effect, SendInvoiceRequest):
             await self._send_request(subject, effect.request)
         elif isinstance(effect, SendCancel):
-            await self._send_cancel(subject, effect.request)
+            await self._send_cancel(subject, effect.request, entry.tries)
         elif isinstance(effect, Pay):
             await self._pay(subject, effect)
         elif isinstance(effect, AskPaymentStatus):
@@ -109,12 +112,17 @@ class Performer:
             told = str(error)
             self._payer.apply(subject, lambda: Unreachable(told))
 
-    async def _send_cancel(self, subject: RecurrenceId, request: bytes) -> None:
+    async def _send_cancel(self, subject: RecurrenceId, request: bytes, tries: int) -> None:
         stored = self._manager.outbound(subject)
         if stored is None:
             return
         contents = MessageContents(ContentsKind.INVOICE_REQUEST, request)
-        await self._courier.send_to_offer(stored.state.offer, contents, None, self._addresses(subject))
+        try:
+            await self._courier.send_to_offer(stored.state.offer, contents, None, self._addresses(subject))
+        except PeerUnreachable as error:
+            if tries < CANCEL_TRIES_MAX:
+                raise
+            _LOG.info("the payee of %s is not told of the cancel: %s", subject.hex(), error)
 
     def _addresses(self, subject: RecurrenceId) -> list[PeerAddress]:
         stored = self._manager.outbound(subject)
@@ -131,11 +139,18 @@ class Performer:
             entropy = self._entropy.take(8)
             failed = PaymentFailed(effect.payment_hash, told, retryable=False, entropy=entropy)
             self._payer.apply(subject, lambda: failed)
-            return
-        self._follow(subject, effect.payment_hash)
+        except Unavailable as error:
+            # Not tried again from here: the machine asks how far it is, and pays again what was never recorded.
+            _LOG.warning("payment %s: %s", effect.payment_hash.hex(), error)
+        else:
+            self._follow(subject, effect.payment_hash)
 
     async def _ask_status(self, subject: RecurrenceId, payment_hash: PaymentHash) -> None:
-        sent = await self._node.sent(payment_hash)
+        try:
+            sent = await self._node.sent(payment_hash)
+        except Unavailable as error:
+            _LOG.warning("payment %s: %s", payment_hash.hex(), error)
+            return  # the machine asks again when its time has come
         self._tell(subject, payment_hash, sent)
         if sent.state is SentState.PENDING:
             self._follow(subject, payment_hash)

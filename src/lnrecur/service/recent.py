@@ -5,10 +5,10 @@ Only memory, and bounded: forgetting an answer costs a new invoice, of which sti
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Final
 
-from lnrecur.bolt12.invoice import Invoice, VerifiedInvoice
+from lnrecur.bolt12.invoice import VerifiedInvoice
+from lnrecur.values import PaymentHash
 
 RECENT_MAX: Final = 4096
 
@@ -17,7 +17,8 @@ class RecentAnswers:
     """Invoices by the SHA-256 of the request they answer, and the requests being answered right now."""
 
     def __init__(self) -> None:
-        self._answers: OrderedDict[bytes, VerifiedInvoice] = OrderedDict()
+        self._answers: dict[bytes, VerifiedInvoice] = {}
+        self._digests: dict[PaymentHash, bytes] = {}
         self._busy: set[bytes] = set()
 
     def begin(self, digest: bytes) -> bool:
@@ -38,12 +39,16 @@ class RecentAnswers:
 
     def remember(self, digest: bytes, invoice: VerifiedInvoice) -> None:
         """Keep an answer; the oldest is forgotten when there are too many."""
+        replaced = self._answers.pop(digest, None)
+        if replaced is not None:
+            self._digests.pop(replaced.payment_hash)
         self._answers[digest] = invoice
-        self._answers.move_to_end(digest)
-        while len(self._answers) > RECENT_MAX:
-            self._answers.popitem(last=False)
+        self._digests[invoice.payment_hash] = digest
+        if len(self._answers) > RECENT_MAX:
+            self.forget(next(iter(self._answers.values())).payment_hash)
 
-    def forget(self, invoice: Invoice) -> None:
-        """An invoice was withdrawn: whoever asks again gets a new one."""
-        for digest in [digest for digest, kept in self._answers.items() if kept.payment_hash == invoice.payment_hash]:
+    def forget(self, payment_hash: PaymentHash) -> None:
+        """An invoice was paid, withdrawn or has expired: it is no answer any more."""
+        digest = self._digests.pop(payment_hash, None)
+        if digest is not None:
             del self._answers[digest]

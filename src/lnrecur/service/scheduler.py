@@ -29,7 +29,17 @@ BUSY_NAP_S: Final = 1
 class Scheduler:
     """Runs a daemon's due work."""
 
-    def __init__(self, manager: RecurrenceManager, payer: PayerService, performer: Performer, clock: Clock) -> None:
+    def __init__(
+        self,
+        manager: RecurrenceManager,
+        payer: PayerService,
+        performer: Performer,
+        clock: Clock,
+        *,
+        nap_s_max: int = NAP_S_MAX,
+    ) -> None:
+        """`nap_s_max`: the longest sleep, in seconds; where nobody else writes to the store it may be any."""
+        self._nap_s_max = nap_s_max
         self._manager = manager
         self._payer = payer
         self._performer = performer
@@ -109,7 +119,7 @@ class Scheduler:
     async def _sleep(self) -> None:
         now = self._clock.now()
         wake_at = self._manager.next_wake()
-        latest = now + NAP_S_MAX
+        latest = now + self._nap_s_max
         until = latest if wake_at is None else min(wake_at, latest)
         if until <= now:  # due, but being worked on
             until = now + BUSY_NAP_S

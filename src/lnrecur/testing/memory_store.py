@@ -166,9 +166,11 @@ class MemoryRecurrenceManager:
         """A receipt was handled that concerned no subscription of ours."""
         self._cursor = cursor
 
-    def events(self, after_id: int = 0, limit: int = 1000) -> Sequence[StoredEvent]:
-        """The event log behind an id, in order."""
-        return self._events[after_id : after_id + limit]
+    def events(self, after_id: int = 0, limit: int = 1000, subject: bytes | None = None) -> Sequence[StoredEvent]:
+        """The event log behind an id, in order; of one subscription, or of all."""
+        if subject is None:
+            return self._events[after_id : after_id + limit]
+        return [event for event in self._events[after_id:] if event.subject == subject][:limit]
 
     def payments(self, subject: bytes | None = None) -> Sequence[BookedPayment]:
         """The books, of one subscription or of all, in the order of settlement."""

@@ -62,12 +62,21 @@ def read_blinded_path(reader: ByteReader) -> BlindedPath:
     """
     introduction = _read_introduction(reader)
     path_key = Point(reader.take(POINT_SIZE, "first_path_key"))
-    hops = []
-    for index in range(reader.integer(1, "num_hops")):
-        blinded = Point(reader.take(POINT_SIZE, f"blinded_node_id of hop {index}"))
-        size = reader.integer(2, f"enclen of hop {index}")
-        hops.append(BlindedHop(blinded, reader.take(size, f"encrypted_recipient_data of hop {index}")))
+    hops = [_read_hop(reader, index) for index in range(reader.integer(1, "num_hops"))]
     return BlindedPath(introduction, path_key, tuple(hops))
+
+
+def _read_hop(reader: ByteReader, index: int) -> BlindedHop:
+    # A hostile message has 1,872 hops, so the bytes are taken where they stand; the cursor tells what is missing.
+    data, start = reader.data, reader.offset
+    sized = start + POINT_SIZE + 2
+    end = sized + int.from_bytes(data[start + POINT_SIZE : sized], "big")
+    if sized > len(data) or end > len(data):
+        reader.take(POINT_SIZE, f"blinded_node_id of hop {index}")
+        size = reader.integer(2, f"enclen of hop {index}")
+        reader.take(size, f"encrypted_recipient_data of hop {index}")
+    reader.offset = end
+    return BlindedHop(Point(data[start : start + POINT_SIZE]), data[sized:end])
 
 
 def read_blinded_paths(data: bytes) -> tuple[BlindedPath, ...]:

@@ -1,9 +1,10 @@
 """The limits of a mandate (V8), each at its edge."""
 
 import pytest
-from helpers.engine import NOW, a_mandate
 
+from helpers.engine import NOW, a_mandate
 from lnrecur.recurrence.mandate import Mandate, MandateLimit, exceeds
+from lnrecur.recurrence.words import amount_in_words
 from lnrecur.values import Msat, UnixSeconds
 
 
@@ -45,7 +46,8 @@ def test_the_excess_is_told_with_its_numbers() -> None:
     excess = exceeds(a_mandate(max_total_msat=Msat(25_000)), Msat(10_000), paid_msat=Msat(20_000), payments=2, now=NOW)
     assert excess is not None
     assert excess.limit is MandateLimit.TOTAL
-    assert [number in excess.told for number in ("20000", "10000", "25000")] == [True] * 3
+    amounts = [amount_in_words(Msat(amount)) for amount in (20_000, 10_000, 25_000)]
+    assert [amount in excess.told for amount in amounts] == [True] * 3
 
 
 @pytest.mark.parametrize(("amount", "fee"), [(0, 100), (999, 102), (1_000, 103), (1_000_000, 3_100)])

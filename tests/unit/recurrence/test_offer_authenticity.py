@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 import pytest
-from helpers.engine import MERCHANT, STRANGER, a_request, every
 
+from helpers.engine import MERCHANT, STRANGER, a_request, every
 from lnrecur.bolt12 import InvoiceRequest, Offer, OfferTerms, fields
 from lnrecur.bolt12.codecs import Paywindow
 from lnrecur.bolt12.offer import write_offer

@@ -3,7 +3,6 @@
 from itertools import product
 
 from helpers.engine import KEYS, RECURRENCE_ID
-
 from lnrecur.recurrence.outbound_requests import CANCEL_ATTEMPT
 from lnrecur.recurrence.payer_keys import PayerKeys
 from lnrecur.values import RecurrenceId

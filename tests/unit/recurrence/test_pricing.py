@@ -1,8 +1,8 @@
 """What a period costs (Q17, T10)."""
 
 import pytest
-from helpers.engine import NOW, PERIOD, a_plain_offer, an_offer, every
 
+from helpers.engine import NOW, PERIOD, a_plain_offer, an_offer, every
 from lnrecur.bolt12.codecs import RecurrenceBase
 from lnrecur.recurrence.errors import PriceError
 from lnrecur.recurrence.pricing import full_price, price_now

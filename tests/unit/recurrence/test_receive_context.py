@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from helpers.engine import NOW, PAYER, an_offer, hash_of, preimage_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.engine import NOW, PAYER, an_offer, hash_of, preimage_of
 from lnrecur.crypto.aead import encrypt
 from lnrecur.crypto.hashes import hmac_sha256
 from lnrecur.recurrence.errors import ContextError

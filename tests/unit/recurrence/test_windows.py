@@ -1,8 +1,8 @@
 """Pay windows (T8) and period starts (T2 to T7) at their edges."""
 
 import pytest
-from helpers.engine import NOW, PERIOD, every
 
+from helpers.engine import NOW, PERIOD, every
 from lnrecur.bolt12 import TimeUnit
 from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
 from lnrecur.recurrence.calendar import day_number, period_start
@@ -28,8 +28,16 @@ def test_february_knows_its_leap_years(year: int, last: int) -> None:
 
 @pytest.mark.parametrize(
     ("basetime", "unit", "period", "index"),
-    [(-1, 0, 1, 0), (0, 0, 1, -1), (0, 0, 0, 1), (0, 3, 1, 1), (U64_MAX, 0, 1, 1), (U64_MAX, 2, 1, 1), (0, 1, 2**32, 2**32)],
-)  # fmt: skip
+    [
+        (-1, 0, 1, 0),
+        (0, 0, 1, -1),
+        (0, 0, 0, 1),
+        (0, 3, 1, 1),
+        (U64_MAX, 0, 1, 1),
+        (U64_MAX, 2, 1, 1),
+        (0, 1, 2**32, 2**32),
+    ],
+)
 def test_what_cannot_be_counted_is_a_calendar_error(basetime: int, unit: int, period: int, index: int) -> None:
     with pytest.raises(CalendarError):
         period_start(basetime, unit, period, index)
@@ -61,7 +69,18 @@ def test_a_paywindow_never_begins_before_1970_nor_ends_behind_the_end_of_time() 
 
 
 @pytest.mark.parametrize(
-    ("now", "index"), [(0, 0), (NOW - 1, 0), (NOW, 0), (NOW + 999, 0), (NOW + 1000, 1), (NOW + 12_345_678, 12_345)]
+    ("now", "index"),
+    [
+        (0, 0),
+        (NOW - 1, 0),
+        (NOW, 0),
+        (NOW + 999, 0),
+        (NOW + 1000, 1),
+        (NOW + 2000, 2),
+        (NOW + 8999, 8),
+        (NOW + 9000, 9),
+        (NOW + 12_345_678, 12_345),
+    ],
 )
 def test_a_payer_begins_with_the_period_that_is_running(now: int, index: int) -> None:
     assert first_open_period(every(base=RecurrenceBase(0, NOW)), now) == index

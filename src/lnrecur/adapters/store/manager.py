@@ -203,9 +203,13 @@ class SqlRecurrenceManager:
         with self._writing() as db:
             commits.save_setting(db, RECEIPT_CURSOR_KEY, cursor)
 
-    def events(self, after_id: int = 0, limit: int = 1000) -> Sequence[StoredEvent]:
-        """The event log behind an id, in order."""
-        behind = select(events).where(events.c.id > after_id).order_by(events.c.id).limit(limit)
+    def events(self, after_id: int = 0, limit: int = 1000, subject: bytes | None = None) -> Sequence[StoredEvent]:
+        """The event log behind an id, in order; of one subscription, or of all."""
+        behind = select(events).where(events.c.id > after_id).limit(limit)
+        if subject is None:
+            behind = behind.order_by(events.c.id)
+        else:  # the same order, by the index of the subscription
+            behind = behind.where(events.c.subject == subject).order_by(events.c.sequence)
         with self._reading() as db:
             found = db.execute(behind).all()
         return [rows.stored_event(row) for row in found]

@@ -1,16 +1,17 @@
 """The HTTP API of the daemon: JSON in, JSON out, a bearer token on every request.
 
 It listens on 127.0.0.1 by default. The token keeps other users of the machine out, and pages in a browser too: they
-cannot send the header. Errors have one shape: {"error": {"code", "message", "fault", "retry", ...}}.
+cannot send the header. Errors have one shape: {"error": {"code", "message", "fault", "retry", ...}}. The page
+docs/http-api.md describes every route.
 """
 
 from __future__ import annotations
 
 import hmac
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -19,13 +20,16 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lnrecur.daemon.config import Settings
-from lnrecur.daemon.http.routes import Routes
+from lnrecur.daemon.http.routes import NotFound, Routes
 from lnrecur.errors import Fault, LnrecurError
 from lnrecur.service.assembly import Services
 
 _LOG = logging.getLogger("lnrecur.http")
 BODY_MAX: Final = 1_000_000
 """Longest request body we read, in bytes."""
+_SKIPPED_MAX: Final = 10 * BODY_MAX
+"""A body that is too long, but no longer than this, is read and dropped, so that its sender can read the answer."""
+_LENGTH_DIGITS_MAX: Final = 15
 _STATUS: Final = {
     Fault.CALLER: 400,
     Fault.PEER: 400,
@@ -33,34 +37,47 @@ _STATUS: Final = {
     Fault.ENVIRONMENT: 503,
     Fault.OURS: 500,
 }
+Handler = Callable[[Request], Awaitable[Response]]
 
 
-def build_app(services: Services, settings: Settings, token: str, peer: str | None) -> ASGIApp:
-    """The ASGI application. `peer` is our address as peers write it."""
-    routes = Routes(services, settings, peer)
+def build_app(
+    services: Services,
+    settings: Settings,
+    token: str,
+    peer: str | None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> ASGIApp:
+    """The ASGI application. `peer` is our address as peers write it; nobody waits for events once we are `stopping`."""
     app = Starlette(
-        routes=[
-            Route("/v1/info", routes.info, methods=["GET"]),
-            Route("/v1/offers", routes.offers, methods=["GET"]),
-            Route("/v1/offers", routes.create_offer, methods=["POST"]),
-            Route("/v1/offers/{id}", routes.offer, methods=["GET"]),
-            Route("/v1/subscriptions", routes.subscriptions, methods=["GET"]),
-            Route("/v1/subscriptions", routes.subscribe, methods=["POST"]),
-            Route("/v1/subscriptions/{id}", routes.subscription, methods=["GET"]),
-            Route("/v1/subscriptions/{id}/cancel", routes.cancel, methods=["POST"]),
-            Route("/v1/subscriptions/{id}/approve", routes.approve, methods=["POST"]),
-            Route("/v1/payments", routes.payments, methods=["GET"]),
-            Route("/v1/events", routes.events, methods=["GET"]),
-        ],
-        exception_handlers={
-            LnrecurError: _lnrecur_error,
-            msgspec.ValidationError: _invalid_body,
-            msgspec.DecodeError: _invalid_body,
-            HTTPException: _http_error,
-            Exception: _bug,
-        },
+        routes=routes_over(Routes(services, settings, peer, stopping)),
+        exception_handlers={LnrecurError: _lnrecur_error, HTTPException: _http_error, Exception: _bug},
     )
+    app.router.redirect_slashes = False  # a path is right or it is not found
     return _Guard(app, token)
+
+
+def routes_over(routes: Routes) -> list[Route]:
+    """Every path there is, and the methods it takes."""
+    return [
+        Route("/v1/info", routes.info, methods=["GET"]),
+        Route("/v1/offers", _get_or_post(routes.offers, routes.create_offer), methods=["GET", "POST"]),
+        Route("/v1/offers/{id}", routes.offer, methods=["GET"]),
+        Route("/v1/subscriptions", _get_or_post(routes.subscriptions, routes.subscribe), methods=["GET", "POST"]),
+        Route("/v1/subscriptions/{id}", routes.subscription, methods=["GET"]),
+        Route("/v1/subscriptions/{id}/cancel", routes.cancel, methods=["POST"]),
+        Route("/v1/subscriptions/{id}/approve", routes.approve, methods=["POST"]),
+        Route("/v1/payments", routes.payments, methods=["GET"]),
+        Route("/v1/events", routes.events, methods=["GET"]),
+    ]
+
+
+def _get_or_post(get: Handler, post: Handler) -> Handler:
+    """One route for both, so that a third method is answered with both in `Allow`."""
+
+    async def handle(request: Request) -> Response:
+        return await (post if request.method == "POST" else get)(request)
+
+    return handle
 
 
 class _Guard:
@@ -71,45 +88,78 @@ class _Guard:
         self._expected = f"Bearer {token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            headers = dict(scope["headers"])
-            given = headers.get(b"authorization", b"")
-            length = headers.get(b"content-length", b"0")
-            if not hmac.compare_digest(given, self._expected):
-                refused = _error(401, "unauthorized", "send the token of the http-token file as a bearer token")
-                await refused(scope, receive, send)
-                return
-            if b"transfer-encoding" in headers or not length.isdigit() or int(length) > BODY_MAX:
-                refused = _error(413, "too_large", f"a body has a Content-Length of at most {BODY_MAX} bytes")
-                await refused(scope, receive, send)
-                return
+        if scope["type"] != "http":  # no lifespan and no websockets here
+            return
+        headers = dict(scope["headers"])
+        if not hmac.compare_digest(headers.get(b"authorization", b""), self._expected):
+            told = "send the token of the http-token file as a bearer token"
+            refused = _error(401, "Unauthorized", told, headers={"WWW-Authenticate": "Bearer"})
+            await refused(scope, receive, send)
+            return
+        length = _body_length(headers)
+        if length is None or length > BODY_MAX:
+            if length is not None and length <= _SKIPPED_MAX:
+                await _skip_body(receive)
+            told = f"a body has a Content-Length of at most {BODY_MAX} bytes"
+            refused = _error(413, "TooLarge", told, headers={"Connection": "close"})
+            await refused(scope, receive, send)
+            return
         await self._app(scope, receive, send)
 
 
-def _error(status: int, code: str, message: str, **details: Any) -> JSONResponse:
-    return JSONResponse({"error": {"code": code, "message": message, **details}}, status_code=status)
+def _body_length(headers: dict[bytes, bytes]) -> int | None:
+    """How long the body is, None where nobody says it in a number."""
+    told = headers.get(b"content-length", b"0")
+    if b"transfer-encoding" in headers or not told.isdigit() or len(told) > _LENGTH_DIGITS_MAX:
+        return None
+    return int(told)
+
+
+async def _skip_body(receive: Receive) -> None:
+    while (await receive()).get("more_body", False):
+        continue
+
+
+def _error(
+    status: int,
+    code: str,
+    message: str,
+    *,
+    fault: Fault = Fault.CALLER,
+    retry: bool = False,
+    details: dict[str, str | int] | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    told: dict[str, Any] = {"code": code, "message": message, "fault": fault.value, "retry": retry}
+    return JSONResponse({"error": {**(details or {}), **told}}, status_code=status, headers=headers)
 
 
 async def _lnrecur_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, LnrecurError):
         raise error
-    details = {"fault": error.fault.value, "retry": error.retry, **error.details()}
-    return _error(_STATUS[error.fault], type(error).__name__, str(error), **details)
-
-
-async def _invalid_body(request: Request, error: Exception) -> Response:
-    told, _, place = str(error).partition(" - at `$.")
-    field = place.removesuffix("`")
-    message = f"{field}: {told}" if field else told
-    return _error(400, "InvalidBody", message, fault=Fault.CALLER.value, retry=False, field=field or "body")
+    status = 404 if isinstance(error, NotFound) else _STATUS[error.fault]
+    if status >= 500:
+        _LOG.warning("%s %s failed: %s", request.method, request.url.path, error)
+    code = type(error).__name__
+    return _error(status, code, str(error), fault=error.fault, retry=error.retry, details=error.details())
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    return _error(error.status_code, "http", f"{request.method} {request.url.path}: {error.detail}")
+    told = f"{request.method} {request.url.path}: {error.detail}"
+    code = error.detail.title().replace(" ", "")
+    return _error(error.status_code, code, told, headers=_sorted_allow(error))
+
+
+def _sorted_allow(error: HTTPException) -> dict[str, str]:
+    headers = dict(error.headers or {})
+    if "Allow" in headers:  # the router keeps methods in a set
+        headers["Allow"] = ", ".join(sorted(headers["Allow"].split(", ")))
+    return headers
 
 
 async def _bug(request: Request, error: Exception) -> Response:
-    _LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _error(500, "bug", "this is a bug of lnrecur; the daemon's log has the details", fault=Fault.OURS.value)
+    # Starlette raises the error again behind this answer; uvicorn logs it with its traceback and ends the connection.
+    told = "this is a bug of lnrecur; the daemon's log has the details"
+    return _error(500, "Bug", told, fault=Fault.OURS, headers={"Connection": "close"})

@@ -1,80 +1,124 @@
-"""What the API accepts, as types; everything unknown or ill-typed is refused with the name of the field."""
+"""What the API accepts, as types; everything unknown, ill-typed or out of range is refused with the field's name.
+
+Ranges are those of the wire and of the books (a signed 64-bit column); what a combination of fields means is checked
+where it becomes a value, and what BOLT 12 says about it is left to `bolt12`.
+"""
 
 from __future__ import annotations
 
+from enum import Enum
+from typing import Annotated, Final, TypeVar
+
 import msgspec
+from msgspec import Meta
 
 from lnrecur.bolt12 import Dialect, OfferTerms, Recurrence, TimeUnit
 from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
+from lnrecur.errors import UsageError
 from lnrecur.recurrence.inbound_model import OfferPolicy, Windows
 from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_model import Missed, Terms, Trigger
+from lnrecur.service.addresses import parse_address
 from lnrecur.values import Msat, UnixSeconds
+from lnrecur.wire.integers import U32_MAX
 
+I64_MAX: Final = 2**63 - 1
+"""Highest number the books can hold; far above all money there is, and all time there will be."""
+TEXT_MAX: Final = 2000
+"""Longest text in an offer or a request, in characters: all of them together fit into one onion message."""
+OFFER_TEXT_MAX: Final = 30_000
+"""Longest offer we subscribe to, in characters: the request mirrors it and has to fit into one onion message."""
+VIA_MAX: Final = 16
 _DEFAULT_MANDATE = Mandate(Msat(0))
+
+Amount = Annotated[int, Meta(ge=0, le=I64_MAX)]
+Moment = Annotated[int, Meta(ge=0, le=I64_MAX)]
+Count = Annotated[int, Meta(ge=0, le=I64_MAX)]
+U32 = Annotated[int, Meta(ge=0, le=U32_MAX)]
+Text = Annotated[str, Meta(max_length=TEXT_MAX)]
+Address = Annotated[str, Meta(max_length=400)]
+
+Choice = TypeVar("Choice", bound=Enum)
+
+
+class InvalidBody(UsageError):
+    """A request's body is no JSON document, or not of the form the route takes; names the field."""
+
+    def __init__(self, told: str, field: str) -> None:
+        super().__init__(f"{field}: {told}", field=field)
 
 
 class RecurrenceBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The recurrence of a new offer. `payments` is a count; on the wire it becomes the highest index (O11)."""
 
     unit: str
-    period: int
+    period: U32
     optional: bool = False
-    basetime: int | None = None
+    basetime: Moment | None = None
     proportional: bool = False
-    seconds_before: int | None = None
-    seconds_after: int | None = None
-    payments: int | None = None
+    seconds_before: U32 | None = None
+    seconds_after: U32 | None = None
+    payments: U32 | None = None
     dialect: str | None = None
 
     def to_recurrence(self, dialect: Dialect) -> Recurrence:
         """The value the offer is written from.
 
         Raises:
-            ValidationError: a combination that means nothing; names the field.
+            InvalidBody: a combination that means nothing.
         """
         units = {"seconds": TimeUnit.SECONDS, "days": TimeUnit.DAYS, "months": TimeUnit.MONTHS}
         if self.unit not in units:
-            raise msgspec.ValidationError(f"one of {', '.join(units)}, not {self.unit!r} - at `$.recurrence.unit`")
+            raise InvalidBody(f"one of {', '.join(units)}, not {self.unit!r}", "recurrence.unit")
         if self.payments is not None and self.payments < 2:
-            told = "a limit of 1 cannot be written [O5, O11]: leave the recurrence out for a single payment"
-            raise msgspec.ValidationError(f"{told} - at `$.recurrence.payments`")
+            told = "fewer than 2 cannot be written as a limit [O5, O11]; for a single payment leave the recurrence out"
+            raise InvalidBody(told, "recurrence.payments")
         if self.proportional and self.basetime is None:
             told = "proportional prices need a basetime: without one every subscriber begins with a whole period"
-            raise msgspec.ValidationError(f"{told} - at `$.recurrence.proportional`")
-        if (self.seconds_before is None) != (self.seconds_after is None):
-            told = "a pay window has both seconds_before and seconds_after"
-            raise msgspec.ValidationError(f"{told} - at `$.recurrence.seconds_before`")
-        window = None
-        if self.seconds_before is not None and self.seconds_after is not None:
-            window = Paywindow(self.seconds_before, self.seconds_after)
+            raise InvalidBody(told, "recurrence.proportional")
         return Recurrence(
             unit=units[self.unit],
             period=self.period,
             optional=self.optional,
             base=None if self.basetime is None else RecurrenceBase(int(self.proportional), self.basetime),
-            paywindow=window,
+            paywindow=self._paywindow(),
             limit=None if self.payments is None else self.payments - 1,
-            dialect=dialect if self.dialect is None else Dialect(self.dialect),
+            dialect=dialect if self.dialect is None else _one_of(Dialect, self.dialect, "recurrence.dialect"),
         )
+
+    def _paywindow(self) -> Paywindow | None:
+        before, after = self.seconds_before, self.seconds_after
+        if before is None and after is None:
+            return None
+        for name, value in (("seconds_before", before), ("seconds_after", after)):
+            if value is None:
+                told = "missing: a pay window has both seconds_before and seconds_after"
+                raise InvalidBody(told, f"recurrence.{name}")
+        if not before and not after:
+            raise InvalidBody("a pay window of no length: nothing could ever be paid", "recurrence.seconds_after")
+        return Paywindow(before or 0, after or 0)
 
 
 class OfferBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A new offer."""
 
-    amount_msat: int | None = None
-    description: str | None = None
-    issuer: str | None = None
-    absolute_expiry: int | None = None
-    quantity_max: int | None = None
+    amount_msat: Amount | None = None
+    description: Text | None = None
+    issuer: Text | None = None
+    absolute_expiry: Moment | None = None
+    quantity_max: Count | None = None
     recurrence: RecurrenceBody | None = None
-    label: str = ""
+    label: Text = ""
     blinded: bool = False
-    windows: Windows = Windows.STRICT
-    invoice_expiry_s: int = 3600
+    windows: str = Windows.STRICT.value
+    invoice_expiry_s: Annotated[int, Meta(ge=1, le=U32_MAX)] = 3600
 
     def to_terms(self, dialect: Dialect) -> OfferTerms:
-        """What the offer will say."""
+        """What the offer will say.
+
+        Raises:
+            InvalidBody: a combination that means nothing.
+        """
         recurrence = None if self.recurrence is None else self.recurrence.to_recurrence(dialect)
         return OfferTerms(
             description=self.description,
@@ -86,29 +130,28 @@ class OfferBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         )
 
     def to_policy(self) -> OfferPolicy:
-        """What it does not say."""
-        if self.invoice_expiry_s < 1:
-            raise msgspec.ValidationError("an invoice lives at least 1 second - at `$.invoice_expiry_s`")
+        """What it does not say.
+
+        Raises:
+            InvalidBody: there are no such windows.
+        """
         payments = None if self.recurrence is None else self.recurrence.payments
-        return OfferPolicy(self.windows, self.invoice_expiry_s, payments)
+        return OfferPolicy(_one_of(Windows, self.windows, "windows"), self.invoice_expiry_s, payments)
 
 
 class MandateBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What a subscriber authorises."""
 
-    max_per_period_msat: int
-    max_total_msat: int | None = None
-    max_payments: int | None = None
-    ends_at: int | None = None
-    fee_base_msat: int = _DEFAULT_MANDATE.fee_base_msat
-    fee_ppm: int = _DEFAULT_MANDATE.fee_ppm
-    purpose: str = ""
+    max_per_period_msat: Amount
+    max_total_msat: Amount | None = None
+    max_payments: Count | None = None
+    ends_at: Moment | None = None
+    fee_base_msat: Amount = _DEFAULT_MANDATE.fee_base_msat
+    fee_ppm: U32 = _DEFAULT_MANDATE.fee_ppm
+    purpose: Text = ""
 
     def to_mandate(self) -> Mandate:
         """The mandate."""
-        for name in ("max_per_period_msat", "max_total_msat", "max_payments", "ends_at", "fee_base_msat", "fee_ppm"):
-            if (getattr(self, name) or 0) < 0:
-                raise msgspec.ValidationError(f"not below 0 - at `$.mandate.{name}`")
         return Mandate(
             max_per_period_msat=Msat(self.max_per_period_msat),
             max_total_msat=None if self.max_total_msat is None else Msat(self.max_total_msat),
@@ -123,20 +166,29 @@ class MandateBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class SubscribeBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A new subscription."""
 
-    offer: str
+    offer: Annotated[str, Meta(max_length=OFFER_TEXT_MAX)]
     mandate: MandateBody
-    via: list[str] = []
-    start: int | None = None
-    quantity: int | None = None
-    payer_note: str | None = None
-    trigger: Trigger = Trigger.AUTOMATIC
-    missed: Missed = Missed.STOP
+    via: Annotated[list[Address], Meta(max_length=VIA_MAX)] = []
+    start: U32 | None = None
+    quantity: Count | None = None
+    payer_note: Text | None = None
+    trigger: str = Trigger.AUTOMATIC.value
+    missed: str = Missed.STOP.value
 
     def to_terms(self) -> Terms:
-        """What the subscriber decided."""
+        """What the subscriber decided.
+
+        Raises:
+            InvalidBody: a word or an address that is none.
+        """
+        for position, address in enumerate(self.via):
+            try:
+                parse_address(address)
+            except UsageError as error:
+                raise InvalidBody(str(error), f"via[{position}]") from error
         return Terms(
-            trigger=self.trigger,
-            missed=self.missed,
+            trigger=_one_of(Trigger, self.trigger, "trigger"),
+            missed=_one_of(Missed, self.missed, "missed"),
             start=self.start,
             quantity=self.quantity,
             payer_note=self.payer_note,
@@ -148,3 +200,10 @@ class ApproveBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A yes to the payment that waits; with a mandate, to all that follow under it."""
 
     mandate: MandateBody | None = None
+
+
+def _one_of(choices: type[Choice], word: str, field: str) -> Choice:
+    for choice in choices:
+        if choice.value == word:
+            return choice
+    raise InvalidBody(f"one of {', '.join(choice.value for choice in choices)}, not {word!r}", field)

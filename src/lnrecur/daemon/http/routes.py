@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -15,18 +16,22 @@ from lnrecur.bolt12.fields import Dialect
 from lnrecur.bolt12.offer import Offer
 from lnrecur.daemon.config import Settings
 from lnrecur.daemon.http import shapes
-from lnrecur.daemon.http.bodies import ApproveBody, OfferBody, SubscribeBody
+from lnrecur.daemon.http.bodies import I64_MAX, ApproveBody, InvalidBody, OfferBody, SubscribeBody
 from lnrecur.errors import UsageError
 from lnrecur.recurrence.outbound_model import Outbound
-from lnrecur.service.addresses import parse_address
 from lnrecur.service.assembly import Services
 from lnrecur.values import RecurrenceId, chain_name
 
 B = TypeVar("B", bound=msgspec.Struct)
 T = TypeVar("T")
 EVENTS_MAX: Final = 1000
-WAIT_S_MAX: Final = 30.0
+WAIT_S_MAX: Final = 30
+WAIT_ASKED_MAX: Final = 3600
+"""Longest wait that may be asked for; whoever asks for more than `WAIT_S_MAX` is answered earlier, and asks again."""
 _WAIT_STEP_S: Final = 0.1
+_URI: Final = "lightning:"
+_NAMED_FIELD: Final = re.compile(r"(?P<told>.+) field `(?P<field>[^`]*)`")
+_PLACE: Final = re.compile(r"(?P<told>.+) - at `(?:key in )?\$\.?(?P<place>[^`]*)`", re.DOTALL)
 
 
 class NotFound(UsageError):
@@ -36,11 +41,18 @@ class NotFound(UsageError):
 class Routes:
     """The handlers, over one node's services."""
 
-    def __init__(self, services: Services, settings: Settings, peer: str | None) -> None:
+    def __init__(
+        self,
+        services: Services,
+        settings: Settings,
+        peer: str | None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._services = services
         self._manager = services.parts.manager
         self._settings = settings
         self._peer = peer
+        self._stopping = stopping
 
     async def info(self, request: Request) -> Response:
         """GET /v1/info: who we are and what moves the money."""
@@ -85,10 +97,8 @@ class Routes:
     async def subscribe(self, request: Request) -> Response:
         """POST /v1/subscriptions."""
         body = await _body(request, SubscribeBody)
-        for address in body.via:
-            parse_address(address)
-        offer = Offer.from_text(body.offer.strip().lower().removeprefix("lightning:"))
-        state = self._services.payer.subscribe(offer, body.mandate.to_mandate(), body.to_terms())
+        terms = body.to_terms()
+        state = self._services.payer.subscribe(_offer_of(body.offer), body.mandate.to_mandate(), terms)
         return JSONResponse(self._outbound(state), status_code=201)
 
     async def subscriptions(self, request: Request) -> Response:
@@ -133,8 +143,8 @@ class Routes:
     def _events_of(self, subject: bytes) -> list[shapes.Shape]:
         found: list[shapes.Shape] = []
         after = 0
-        while batch := self._manager.events(after, EVENTS_MAX):
-            found += [shapes.event_shape(event) for event in batch if event.subject == subject]
+        while batch := self._manager.events(after, EVENTS_MAX, subject):
+            found += [shapes.event_shape(event) for event in batch]
             after = batch[-1].id
         return found
 
@@ -146,26 +156,56 @@ class Routes:
 
     async def events(self, request: Request) -> Response:
         """GET /v1/events?after=ID&limit=N&wait=SECONDS: the log behind an id, waiting for news if there are none."""
-        after = _number(request, "after", 0, 2**63 - 1)
-        limit = _number(request, "limit", 100, EVENTS_MAX)
-        wait = min(float(_number(request, "wait", 0, 3600)), WAIT_S_MAX)
+        after = _number(request, "after", 0, 0, I64_MAX)
+        limit = _number(request, "limit", 100, 1, EVENTS_MAX)
+        wait = min(_number(request, "wait", 0, 0, WAIT_ASKED_MAX), WAIT_S_MAX)
         loop = asyncio.get_running_loop()
         until = loop.time() + wait
-        while not (found := self._manager.events(after, limit)) and loop.time() < until:
+        while not (found := self._manager.events(after, limit)) and loop.time() < until and not self._stopping():
             await asyncio.sleep(_WAIT_STEP_S)
         return JSONResponse({"events": [shapes.event_shape(event) for event in found]})
 
 
 async def _body(request: Request, kind: type[B]) -> B:
-    return msgspec.json.decode(await request.body() or b"{}", type=kind)
+    """The body as a value.
+
+    Raises:
+        InvalidBody: it is none; names the field.
+    """
+    try:
+        return msgspec.json.decode((await request.body()).decode() or "{}", type=kind)
+    except UnicodeDecodeError as error:
+        raise InvalidBody(f"not UTF-8: {error.reason} at byte {error.start}", "body") from error
+    except msgspec.ValidationError as error:
+        raise InvalidBody(*_told_and_field(str(error))) from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidBody(str(error), "body") from error
 
 
-def _number(request: Request, name: str, default: int, most: int) -> int:
+def _told_and_field(message: str) -> tuple[str, str]:
+    """What msgspec complains about, and the field it is about: `$` is the body."""
+    placed = _PLACE.fullmatch(message)
+    told, place = (placed["told"], placed["place"]) if placed is not None else (message, "")
+    named = _NAMED_FIELD.fullmatch(told)
+    if named is None:
+        return told, place or "body"
+    field = named["field"]
+    return f"{named['told']} field", f"{place}.{field}" if place else field
+
+
+def _offer_of(text: str) -> Offer:
+    """An offer as people copy it: with space around it, or as a `lightning:` URI."""
+    text = text.strip()
+    return Offer.from_text(text[len(_URI) :] if text[: len(_URI)].lower() == _URI else text)
+
+
+def _number(request: Request, name: str, default: int, least: int, most: int) -> int:
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not text.isascii() or not text.isdigit() or int(text) > most:
-        raise UsageError(f"{name} is a whole number from 0 to {most}, not {text!r}", field=name)
+    readable = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+    if not readable or not least <= int(text) <= most:
+        raise UsageError(f"{name} is a whole number from {least} to {most}, not {text[:40]!r}", field=name)
     return int(text)
 
 

@@ -1,0 +1,243 @@
+"""lnrecur subscribe: what is authorised is shown in words first, and nothing happens without a yes."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from helpers.cli_daemon import MONTHLY, NOBODY, Commands, an_offer, commands
+from lnrecur.bolt12 import Offer, Recurrence, TimeUnit
+from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
+from lnrecur.cli.authorisation import Authorisation
+from lnrecur.cli.output import local_moment
+from lnrecur.recurrence.mandate import Mandate
+from lnrecur.recurrence.outbound_model import Terms, Trigger
+from lnrecur.values import Msat, UnixSeconds
+from lnrecur.wire.integers import U64_MAX
+
+NOW = 1_800_000_000
+DAY = 86_400
+PRICE = Msat(1_000_000)
+OFFER = an_offer(MONTHLY)
+
+# --- the authorisation -----------------------------------------------------------------------------------------------
+
+
+def authorisation(recurrence: Recurrence = MONTHLY, *, terms: Terms | None = None, **limits: Any) -> Authorisation:
+    offer = Offer.from_text(an_offer(recurrence))
+    found = offer.recurrence
+    assert found is not None
+    return Authorisation(offer, found, Mandate(**{"max_per_period_msat": PRICE, **limits}), terms or Terms(), NOW)
+
+
+def facts(told: Authorisation) -> dict[str, str]:
+    return dict(told.facts())
+
+
+def daily(**changes: Any) -> Recurrence:
+    return Recurrence(TimeUnit.DAYS, 1, **changes)
+
+
+def test_without_a_limit_it_says_that_it_goes_on() -> None:
+    told = facts(authorisation())
+    assert told["each time"] == "at most 1,000 sat, and at most 20 sat of routing fees"
+    assert told["in all"] == "no limit: it goes on until you cancel"
+    assert told[""] == "and so on"
+
+
+@pytest.mark.parametrize(
+    ("recurrence", "limits", "payments", "most"),
+    [
+        (daily(limit=2), {}, 3, "3,000 sat in 3 payments, and at most 60 sat"),
+        (daily(), {"max_payments": 1}, 1, "1,000 sat in 1 payment, and at most 20 sat"),
+        (daily(limit=2), {"max_payments": 2}, 2, "2,000 sat in 2 payments, and at most 40 sat"),
+        (daily(), {"max_total_msat": 3_500_000}, 3, "3,000 sat in 3 payments, and at most 60 sat"),
+        (daily(), {"ends_at": NOW + 3 * DAY}, 3, "3,000 sat in 3 payments, and at most 60 sat"),
+        (daily(), {"ends_at": NOW + 3 * DAY + 1}, 4, "4,000 sat in 4 payments, and at most 80 sat"),
+        (
+            daily(),
+            {"max_payments": 3, "fee_base_msat": 0, "fee_ppm": 0},
+            3,
+            "3,000 sat in 3 payments, and at most 0 sat",
+        ),
+        (daily(base=RecurrenceBase(0, NOW - 10 * DAY), limit=11), {}, 2, "2,000 sat in 2 payments, and at most 40 sat"),
+    ],
+)
+def test_the_most_it_can_ever_cost_is_told(
+    recurrence: Recurrence, limits: dict[str, Any], payments: int, most: str
+) -> None:
+    told = authorisation(recurrence, **limits)
+    assert (told.payments, facts(told)["in all"]) == (payments, f"at most {most} of routing fees")
+    assert len(told.dates()) == payments
+
+
+@pytest.mark.parametrize("limits", [{"ends_at": NOW}, {"max_total_msat": 999_999}, {"max_payments": 0}])
+def test_limits_that_allow_nothing_are_told_as_such(limits: dict[str, Any]) -> None:
+    told = authorisation(daily(), **limits)
+    assert (told.dates(), facts(told)["in all"]) == ([], "nothing: these limits allow no payment at all")
+
+
+def test_a_total_alone_bounds_a_price_that_the_payee_scales() -> None:
+    told = authorisation(daily(base=RecurrenceBase(1, NOW)), max_total_msat=5_000_000)
+    assert facts(told)["in all"] == "at most 5,000 sat, and routing fees of each payment"
+
+
+def test_the_first_five_dates_are_those_of_the_calendar() -> None:
+    january = RecurrenceBase(0, 1_801_396_800)  # 2027-01-31 12:00:00 UTC
+    told = authorisation(replace(MONTHLY, base=january))
+    expected = [NOW, 1_803_816_000, 1_806_494_400, 1_809_086_400, 1_811_764_800]  # the last days of the months
+    assert told.dates() == expected
+    shown = facts(told)
+    assert shown["payment 1"] == "now"
+    assert [shown[f"payment {number}"] for number in range(2, 6)] == [local_moment(moment) for moment in expected[1:]]
+
+
+def test_who_joins_later_pays_the_running_period_first() -> None:
+    told = authorisation(daily(base=RecurrenceBase(0, NOW - 10 * DAY - 5)))
+    assert (told.start, told.dates()[:3]) == (10, [NOW, NOW + DAY - 5, NOW + 2 * DAY - 5])
+    chosen = authorisation(daily(base=RecurrenceBase(0, NOW - 10 * DAY - 5)), terms=Terms(start=12))
+    assert (chosen.start, chosen.dates()[:2]) == (12, [NOW, NOW + 3 * DAY - 5])
+
+
+def test_a_window_that_ends_before_the_period_brings_the_payment_forward() -> None:
+    told = authorisation(daily(paywindow=Paywindow(3600, 0)))
+    assert told.dates()[:2] == [NOW, NOW + DAY - 1]
+
+
+def test_dates_end_where_time_does() -> None:
+    told = authorisation(replace(MONTHLY, base=RecurrenceBase(0, U64_MAX - 5)), terms=Terms(start=0))
+    assert told.dates() == [NOW]
+    assert authorisation(daily(), ends_at=UnixSeconds(U64_MAX)).payments == 2**32
+
+
+def test_what_will_wait_for_a_person_is_told() -> None:
+    assert facts(authorisation(terms=Terms(trigger=Trigger.ON_APPROVAL)))["asked"] == "before every payment"
+    low = facts(authorisation(max_per_period_msat=Msat(5)))
+    assert low["mind"] == "the price is 1,000 sat: every payment will wait for your approval"
+
+
+# --- the command -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lnrecur(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    with commands(tmp_path_factory.mktemp("subscribe")) as running:
+        yield running
+
+
+def stored(lnrecur: Commands) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = lnrecur.ask("subscriptions", "list")["subscriptions"]
+    return found
+
+
+@pytest.mark.slow
+def test_it_asks_in_words_and_subscribes_on_a_yes(lnrecur: Commands) -> None:
+    flags = ("--via", NOBODY, "--max-payments", "3", "--until", "2999-01-01")
+    result = lnrecur.run("subscribe", OFFER, *flags, answer="y\n")
+    assert result.exit_code == 0
+    for told in (
+        "coffee club",
+        "1,000 sat every month",
+        "3,000 sat in 3 payments",
+        "2999-01-01 00:00:00 UTC",
+        "[y/N]:",
+    ):
+        assert told in result.stderr
+    first, second = result.stdout.splitlines()
+    name = first.removeprefix("Subscribed: ")
+    assert second == f"See `lnrecur subscriptions show {name}`."
+    shown = lnrecur.ask("subscriptions", "show", name)
+    assert (shown["mandate"]["max_payments"], shown["mandate"]["purpose"]) == (3, "coffee club")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("answer", ["n\n", "\n"])
+def test_without_a_yes_nothing_is_stored(lnrecur: Commands, answer: str) -> None:
+    before = stored(lnrecur)
+    result = lnrecur.run("subscribe", OFFER, answer=answer)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.endswith("Nothing was authorised, and nothing will be paid.\n")
+    assert stored(lnrecur) == before
+
+
+@pytest.mark.slow
+def test_an_input_that_ends_is_no_yes(lnrecur: Commands) -> None:
+    before = stored(lnrecur)
+    result = lnrecur.run("subscribe", OFFER, answer="")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert stored(lnrecur) == before
+
+
+@pytest.mark.slow
+def test_with_yes_nobody_is_asked_and_json_is_one_document(lnrecur: Commands) -> None:
+    result = lnrecur.run(
+        "subscribe", f"lightning:{OFFER}", "--yes", "--json", "--max-per-period", "2000sat", "--max-total", "9000sat",
+        "--note", "hi", "--ask-each-time", "--catch-up",
+    )  # fmt: skip
+    assert (result.exit_code, result.stderr) == (0, "")
+    told = json.loads(result.stdout)
+    assert (told["trigger"], told["missed"]) == ("on_approval", "catch_up")
+    assert told["mandate"] == {
+        "max_per_period_msat": 2_000_000,
+        "max_total_msat": 9_000_000,
+        "max_payments": None,
+        "ends_at": None,
+        "fee_base_msat": 10_000,
+        "fee_ppm": 10_000,
+        "purpose": "coffee club",
+    }
+
+
+@pytest.mark.slow
+def test_the_offer_may_come_from_standard_input(lnrecur: Commands) -> None:
+    result = lnrecur.run("subscribe", "-", "--yes", "--json", answer=f"{OFFER}\n")
+    assert json.loads(result.stdout)["offer_id"] == Offer.from_text(OFFER).offer_id.hex()
+
+
+@pytest.mark.slow
+def test_the_limit_per_period_is_the_price_of_all_items(lnrecur: Commands) -> None:
+    told = lnrecur.ask("subscribe", an_offer(MONTHLY, quantity_max=5), "--quantity", "3", "--yes")
+    assert told["mandate"]["max_per_period_msat"] == 3_000_000
+
+
+REFUSED = [
+    (("nonsense",), "begins with letters and a 1"),
+    ((OFFER[:-3],), ""),
+    ((an_offer(None),), "has no recurrence"),
+    ((an_offer(MONTHLY, currency="EUR", amount=500),), "priced in EUR"),
+    ((an_offer(MONTHLY, amount=None),), "say --max-per-period"),
+    ((an_offer(MONTHLY, absolute_expiry=1),), "[O7]"),
+    ((OFFER, "--start", "1"), "[Q3]"),
+    ((OFFER, "--quantity", "1"), "single items"),
+    ((OFFER, "--via", "alice"), "write ID@HOST:PORT"),
+    ((OFFER, "--max-payments", "0"), "not in the range"),
+    ((OFFER, "--until", "never"), "is no moment"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("args", "told"), REFUSED)
+def test_what_cannot_be_subscribed_to_is_one_line_and_exit_code_2(
+    lnrecur: Commands, args: tuple[str, ...], told: str
+) -> None:
+    result = lnrecur.run("subscribe", *args, "--yes")
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert told in result.stderr
+
+
+@pytest.mark.slow
+def test_an_offer_nobody_can_subscribe_to_is_not_asked_about(lnrecur: Commands) -> None:
+    result = lnrecur.run("subscribe", an_offer(None), answer="y\n")
+    assert result.exit_code == 2
+    assert "Authorise" not in result.stderr
+
+
+@pytest.mark.slow
+def test_a_text_of_a_stranger_cannot_reach_the_terminal(lnrecur: Commands) -> None:
+    offer = an_offer(MONTHLY, description="free\x1b[2K\r\nmoney\u202e", issuer="[bold]bank[/bold]")
+    shown = lnrecur.run("subscribe", offer, answer="n\n").stderr
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert "[bold]bank[/bold]" in shown

@@ -1,0 +1,114 @@
+"""lnrecur subscriptions: listing, showing, cancelling and approving, over a real daemon."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from helpers.cli_daemon import MONTHLY, NOBODY, Commands, an_offer, commands
+
+pytestmark = pytest.mark.slow
+OFFER = an_offer(MONTHLY)
+
+
+@pytest.fixture(scope="module")
+def lnrecur(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    with commands(tmp_path_factory.mktemp("subscriptions")) as running:
+        yield running
+
+
+def subscribe(lnrecur: Commands, *flags: str) -> str:
+    told: dict[str, Any] = lnrecur.ask("subscribe", OFFER, "--via", NOBODY, "--yes", *flags)
+    name: str = told["id"]
+    return name
+
+
+def waiting(lnrecur: Commands, *flags: str) -> str:
+    """A subscription whose first payment waits for a yes."""
+    name = subscribe(lnrecur, *flags)
+    until = time.monotonic() + 20
+    while lnrecur.ask("subscriptions", "show", name)["phase"] != "needs_approval":
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return name
+
+
+def test_the_list_shows_phase_and_sums(lnrecur: Commands) -> None:
+    name = waiting(lnrecur, "--ask-each-time")
+    result = lnrecur.run("subscriptions", "list")
+    assert (result.exit_code, result.stderr) == (0, "")
+    row = next(line for line in result.stdout.splitlines() if line.startswith(name[:12]))
+    for told in ("payer", "needs_approval", "coffee club", "0 sat"):
+        assert told in row
+    listed = lnrecur.ask("subscriptions", "list", "--role", "payer")["subscriptions"]
+    assert name in [one["id"] for one in listed]
+    assert lnrecur.ask("subscriptions", "list", "--role", "payee") == {"subscriptions": []}
+
+
+def test_one_is_shown_with_what_it_waits_for_and_what_happened(lnrecur: Commands) -> None:
+    name = waiting(lnrecur, "--max-per-period", "500sat", "--max-total", "5000sat", "--max-payments", "7")
+    result = lnrecur.run("subscriptions", "show", name[:12])
+    assert (result.exit_code, result.stderr) == (0, "")
+    for told in (
+        name,
+        "0 sat in 0 payments",
+        "1,000 sat asked, at most 500 sat per period allowed",
+        "your approval of 1,000 sat",
+        "at most 500 sat per period, 5,000 sat in all, 7 payments",
+        "subscription.needs_approval",
+    ):
+        assert told in result.stdout
+    assert lnrecur.ask("subscriptions", "show", name)["awaiting_msat"] == 1_000_000
+
+
+def test_a_waiting_payment_is_approved_once(lnrecur: Commands) -> None:
+    name = waiting(lnrecur, "--ask-each-time")
+    result = lnrecur.run("subscriptions", "approve", name)
+    assert (result.exit_code, result.stdout) == (0, f"{name[:12]}: awaiting_first_invoice\n")
+    again = lnrecur.run("subscriptions", "approve", name)
+    assert (again.exit_code, again.stderr) == (
+        2,
+        "lnrecur: nothing waits for approval: this subscription is awaiting_first_invoice\n",
+    )
+
+
+def test_an_approval_can_carry_new_limits(lnrecur: Commands) -> None:
+    name = waiting(lnrecur, "--max-per-period", "1sat")
+    told = lnrecur.ask("subscriptions", "approve", name, "--max-per-period", "2000", "--until", "2999-01-01")
+    assert told["mandate"]["max_per_period_msat"] == 2_000_000
+    assert told["mandate"]["ends_at"] == "2999-01-01T00:00:00Z"
+
+
+def test_new_limits_say_how_much_per_period(lnrecur: Commands) -> None:
+    name = waiting(lnrecur, "--ask-each-time")
+    result = lnrecur.run("subscriptions", "approve", name, "--max-total", "5")
+    assert (result.exit_code, result.stderr) == (2, "lnrecur: a new mandate needs --max-per-period too\n")
+    assert lnrecur.ask("subscriptions", "show", name)["phase"] == "needs_approval"
+
+
+def test_a_subscription_is_cancelled_once(lnrecur: Commands) -> None:
+    name = subscribe(lnrecur)
+    result = lnrecur.run("subscriptions", "cancel", name[:16])
+    assert (result.exit_code, result.stdout) == (0, f"{name[:12]}: cancelled\n")
+    again = lnrecur.run("subscriptions", "cancel", name, "--json")
+    assert again.exit_code == 2
+    error = json.loads(again.stdout)["error"]
+    assert error["message"] == "there is nothing to cancel: this subscription is cancelled"
+    assert error["field"] == "id"
+
+
+@pytest.mark.parametrize("what", ["show", "cancel", "approve"])
+@pytest.mark.parametrize(("wanted", "told"), [("00" * 32, "begins with"), ("../info", "is no id"), ("", "is no id")])
+def test_what_is_not_there_is_one_line(lnrecur: Commands, what: str, wanted: str, told: str) -> None:
+    result = lnrecur.run("subscriptions", what, wanted)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert told in result.stderr
+
+
+@pytest.mark.parametrize("args", [("list", "--role", "merchant"), ("show",), ("cancel",), ("approve",), ("pay", "0")])
+def test_wrong_usage_is_one_line_that_names_the_help(lnrecur: Commands, args: tuple[str, ...]) -> None:
+    result = lnrecur.run("subscriptions", *args)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "--help)" in result.stderr

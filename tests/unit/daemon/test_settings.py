@@ -1,0 +1,187 @@
+"""Settings: which source wins, what is refused and how it is told, and the page that lists them."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lnrecur.crypto.keys import PrivateKey
+from lnrecur.daemon.config import Home, Settings, load_settings, split_listen, write_settings
+from lnrecur.errors import UsageError
+from lnrecur.values import REGTEST, Msat
+
+PEER = f"{PrivateKey(bytes([9]) * 32).point.hex()}@127.0.0.1:9737"
+PAGE = Path(__file__).parents[3] / "docs" / "settings.md"
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", *(field.name.upper() for field in fields(Settings))):
+        monkeypatch.delenv(f"LNRECUR_{name}", raising=False)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home.find(tmp_path)
+
+
+def test_without_anything_said_the_defaults_hold(home: Home) -> None:
+    settings = load_settings(home)
+    assert settings == Settings()
+    assert settings.chain_hash == REGTEST
+    assert settings.opening_balance_msat == Msat(1_000_000_000)
+
+
+def test_flags_win_over_the_environment_over_the_file_over_the_defaults(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.config.write_text('log_level = "error"\nchain = "signet"\nhttp_listen = "127.0.0.1:1"\n')
+    monkeypatch.setenv("LNRECUR_LOG_LEVEL", "info")
+    monkeypatch.setenv("LNRECUR_HTTP_LISTEN", "127.0.0.1:2")
+    settings = load_settings(home, {"http_listen": "127.0.0.1:3", "peer_listen": None})
+    assert settings == Settings(chain="signet", log_level="info", http_listen="127.0.0.1:3")
+
+
+@pytest.mark.parametrize("text", [f"{PEER},{PEER}", f"{PEER} {PEER}", f" {PEER} ,\n{PEER}"])
+def test_lists_in_the_environment_stand_between_commas_or_spaces(
+    home: Home, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("LNRECUR_PEERS", text)
+    monkeypatch.setenv("LNRECUR_PLAYMONEY_OPENING_SAT", "5")
+    settings = load_settings(home)
+    assert (settings.peers, settings.playmoney_opening_sat) == ((PEER, PEER), 5)
+    assert [str(address) for address in settings.peer_addresses] == [PEER, PEER]
+
+
+def test_variables_that_are_no_settings_are_left_alone(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LNRECUR_PORT", "tcp://10.0.0.1:9738")
+    assert load_settings(home) == Settings()
+
+
+WRONG: list[tuple[str, Any, str]] = [
+    ("chian", "regtest", "is no setting; there are: chain,"),
+    ("chain", "litecoin", "is one of bitcoin, testnet, signet, regtest, not 'litecoin'"),
+    ("chain", "bitcoin", "play money is not for it"),
+    ("chain", 5, "is a text, not 5"),
+    ("money_node", "cln", "is one of playmoney"),
+    ("dialect", "ldk", "is one of draft, cln"),
+    ("log_level", "loud", "is one of debug"),
+    ("playmoney_opening_sat", -1, "is from 0 to 2100000000000000, not -1"),
+    ("playmoney_opening_sat", 10**30, "is from 0 to"),
+    ("playmoney_opening_sat", True, "is a whole number, not True"),
+    ("playmoney_opening_sat", 1.5, "is a whole number, not 1.5"),
+    ("playmoney_file", "money.sqlite", "begins with / or ~"),
+    ("http_listen", "", "is HOST:PORT, not ''"),
+    ("http_listen", "localhost", "is HOST:PORT"),
+    ("http_listen", ":9738", "is HOST:PORT"),
+    ("http_listen", "127.0.0.1:65536", "is HOST:PORT"),
+    ("peer_listen", "127.0.0.1:x", "is HOST:PORT"),
+    ("peer_listen", "127.0.0.1:" + "1" * 5000, "is HOST:PORT"),
+    ("peers", PEER, "is a list of texts"),
+    ("peers", [1], "is a list of texts"),
+    ("peers", ["alice"], "write ID@HOST:PORT"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "told"), WRONG)
+def test_a_wrong_value_names_its_key_and_where_it_comes_from(home: Home, key: str, value: Any, told: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        load_settings(home, {key: value})
+    assert str(raised.value).startswith(f"{key} (from the command line) ")
+    assert told in str(raised.value)
+    assert raised.value.field == key
+
+
+def test_a_wrong_value_in_the_file_names_the_file(home: Home) -> None:
+    home.config.write_text('peer_listen = "nowhere"\n')
+    with pytest.raises(UsageError, match="is HOST:PORT, not 'nowhere'") as raised:
+        load_settings(home)
+    assert str(raised.value).startswith(f"peer_listen (from {home.config}) ")
+
+
+@pytest.mark.parametrize("text", ["many", "", "1.5", "-5", "9" * 5000])
+def test_a_wrong_number_in_the_environment_names_it(home: Home, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("LNRECUR_PLAYMONEY_OPENING_SAT", text)
+    with pytest.raises(UsageError, match=r"^playmoney_opening_sat \(from the environment\) is a whole number"):
+        load_settings(home)
+
+
+@pytest.mark.parametrize("data", [b"chain = ", b"\xff\xfe", b"chain regtest", b'chain = "regtest"\nchain = "signet"'])
+def test_a_file_that_is_no_toml_is_named(home: Home, data: bytes) -> None:
+    home.config.write_bytes(data)
+    with pytest.raises(UsageError, match="cannot be read") as raised:
+        load_settings(home)
+    assert str(home.config) in str(raised.value)
+
+
+def test_a_folder_in_place_of_the_file_is_named(home: Home) -> None:
+    home.config.mkdir()
+    with pytest.raises(UsageError, match=r"config\.toml cannot be read"):
+        load_settings(home)
+    with pytest.raises(UsageError, match=r"config\.toml cannot be written"):
+        write_settings(home.config, Settings())
+
+
+LISTEN = st.sampled_from(["127.0.0.1:0", "localhost:80", "[::1]:9737", "0.0.0.0:65535"])
+SETTINGS = st.builds(
+    Settings,
+    chain=st.sampled_from(["testnet", "signet", "regtest"]),
+    peer_listen=LISTEN | st.just(""),
+    http_listen=LISTEN,
+    peers=st.lists(st.just(PEER), max_size=3).map(tuple),
+    playmoney_file=st.just("") | st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map(lambda t: "/" + t),
+    playmoney_opening_sat=st.integers(0, 21_000_000 * 10**8),
+    dialect=st.sampled_from(["draft", "cln"]),
+    log_level=st.sampled_from(["debug", "info", "warning", "error"]),
+)
+
+
+@given(settings=SETTINGS)
+def test_what_is_written_is_what_is_read(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> None:
+    home = Home.find(tmp_path_factory.getbasetemp())
+    write_settings(home.config, settings)
+    assert load_settings(home) == settings
+
+
+def test_only_what_differs_from_the_defaults_is_written(home: Home) -> None:
+    write_settings(home.config, Settings(log_level="info"))
+    assert home.config.read_text().splitlines()[1:] == ['log_level = "info"']
+
+
+def test_the_home_is_the_one_told_or_that_of_the_environment_or_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "c"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "d"))
+    assert (Home.find().config_dir, Home.find().data_dir) == (
+        platformdirs.user_config_path("lnrecur"),
+        platformdirs.user_data_path("lnrecur"),
+    )
+    assert Home.find().data_dir == tmp_path / "d" / "lnrecur"
+    monkeypatch.setenv("LNRECUR_HOME", str(tmp_path / "e"))
+    assert Home.find() == Home(tmp_path / "e", tmp_path / "e")
+    assert Home.find(tmp_path / "f") == Home(tmp_path / "f", tmp_path / "f")
+    monkeypatch.setenv("LNRECUR_HOME", "~no-such-user-here/x")
+    assert Home.find().data_dir.is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("127.0.0.1:0", ("127.0.0.1", 0)), ("[::1]:9737", ("::1", 9737)), ("a.b:65535", ("a.b", 65535))]
+)
+def test_a_listening_address_is_host_and_port(text: str, found: tuple[str, int]) -> None:
+    assert split_listen(text, "peer_listen") == found
+
+
+def test_the_page_lists_every_setting_with_its_default() -> None:
+    table = PAGE.read_text().partition("\n## ")[0]
+    rows = {line.split("|")[1].strip(): line for line in table.splitlines() if line.startswith("| `")}
+    assert set(rows) == {f"`{field.name}`" for field in fields(Settings)}
+    for field in fields(Settings):
+        default = getattr(Settings(), field.name)
+        told = "none" if default == () else f"`{default}`" if default != "" else "empty"
+        assert rows[f"`{field.name}`"].split("|")[2].strip() == told, field.name
+        assert f"`LNRECUR_{field.name.upper()}`" in rows[f"`{field.name}`"]

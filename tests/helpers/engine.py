@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from helpers.forged import forge_invoice, forge_request
 from lnrecur.bolt12 import InvoiceRequest, Offer, OfferTerms, Recurrence, TimeUnit, fields
 from lnrecur.bolt12.codecs import BlindedPayinfo
 from lnrecur.bolt12.fields import Field
-from lnrecur.bolt12.invoice import write_invoice
-from lnrecur.bolt12.invoice_request import VerifiedInvoiceRequest, write_invoice_request
+from lnrecur.bolt12.invoice_request import VerifiedInvoiceRequest
 from lnrecur.bolt12.offer import write_offer
 from lnrecur.crypto.hashes import sha256
 from lnrecur.crypto.keys import PrivateKey
@@ -123,7 +123,7 @@ def a_request(
         fields.INVREQ_RECURRENCE_CANCEL: True if cancel else None,
         **(values or {}),
     }
-    return write_invoice_request(offer, told, offer.dialect).sign(key)
+    return forge_request(offer, told, offer.dialect, key)
 
 
 def an_invoice(
@@ -151,7 +151,7 @@ def an_invoice(
         fields.INVOICE_RECURRENCE_BASETIME: created_at if basetime is None else basetime,
         **(values or {}),
     }
-    return write_invoice(request, told).sign(key).to_bytes()
+    return forge_invoice(request, told, key).to_bytes()
 
 
 def only(effects: tuple[Effect, ...], kind: type[E]) -> E:

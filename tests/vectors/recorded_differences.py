@@ -61,9 +61,6 @@ PAYEE: Final[dict[Key, Difference]] = {
     ("plain_exchanges.json", 106): Difference(
         "invoice", "refusal: Amount vastly exceeds 10000msat", CHOICE, _MUCH
     ),
-    ("plain_exchanges.json", 108): Difference(
-        "invoice", "refusal: wrong chain", OTHER_FLOOR, "PayeeService knows its chain (BR9); the decision does not"
-    ),
     ("plain_exchanges.json", 110): Difference(
         "invoice", "refusal: Unknown offer", OTHER_FLOOR,
         "a changed offer is not authentic (offer_authenticity.is_ours) and PayeeService ignores it",

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lnrecur.bolt12 import fields, rules
+from lnrecur.bolt12 import answer_rules, fields, rules
 from lnrecur.bolt12.codecs import BlindedPayinfo
 from lnrecur.bolt12.errors import Breach, RuleBroken, WritingError
 from lnrecur.bolt12.fields import Field, in_invreq_range, number_table
-from lnrecur.bolt12.invoice_request import InvoiceRequest, InvoiceRequestFields, signed_stream, verify_message
+from lnrecur.bolt12.invoice_request import InvoiceRequest, signed_stream, verify_message
 from lnrecur.bolt12.message import broken_in_writing, write_fields
+from lnrecur.bolt12.request_fields import InvoiceRequestFields
 from lnrecur.crypto.keys import PrivateKey
 from lnrecur.values import Msat, PaymentHash, Point, UnixSeconds
 from lnrecur.wire.blinded_path import BlindedPath
@@ -95,8 +96,8 @@ class Invoice(InvoiceRequestFields):
         `asked` is offer_issuer_id, or the final blinded_node_id the request was sent to.
 
         Raises:
-            RuleBroken: a field is not mirrored (V6), another node answers (V7), or another amount than the request's
-                is wanted (BI11).
+            RuleBroken: a field is not mirrored (V6), another node answers (V7), another amount than the request's is
+                wanted (BI11), or a basetime is missing or out of place (V1).
             NotSigned: missing or wrong signature.
         """
         self._check_mirror(request)
@@ -104,9 +105,7 @@ class Invoice(InvoiceRequestFields):
             raise RuleBroken(
                 "V7", _breach(fields.INVOICE_NODE_ID, f"{self.node_id.hex()}, but {asked.hex()} was asked")
             )
-        if request.invreq_amount is not None and request.invreq_amount != self.invoice_amount:
-            told = f"{self.invoice_amount} msat, but invreq_amount said {request.invreq_amount}"
-            raise RuleBroken("BI11", _breach(fields.INVOICE_AMOUNT, told))
+        rules.enforce(answer_rules.ANSWERING_INVOICE_RULES, self)
         self.verify_signature()
         return VerifiedInvoice.proven(self)
 
@@ -145,8 +144,9 @@ class UnsignedInvoice:
         """
         with broken_in_writing():
             stream = TlvStream(self._records)
-            node_id = Invoice(stream).node_id
-        if node_id != key.point:
+            unsigned = Invoice(stream)
+            rules.enforce(answer_rules.ANSWERING_INVOICE_RULES, unsigned)
+        if unsigned.node_id != key.point:
             raise WritingError(
                 "V7", _breach(fields.INVOICE_NODE_ID, "the key that signs is not the key of this node id")
             )

@@ -9,65 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lnrecur.bolt12 import fields, rules, signature
-from lnrecur.bolt12.errors import Breach, NotSigned, RuleBroken, WritingError
-from lnrecur.bolt12.fields import Dialect, Field, in_invreq_range, number_table
+from lnrecur.bolt12 import answer_rules, fields, rules, signature
+from lnrecur.bolt12.errors import Breach, NotSigned, WritingError
+from lnrecur.bolt12.fields import Dialect, Field, number_table
 from lnrecur.bolt12.message import Bolt12Message, broken_in_writing, write_fields
-from lnrecur.bolt12.offer import Offer, OfferFields
+from lnrecur.bolt12.offer import Offer
+from lnrecur.bolt12.request_fields import InvoiceRequestFields
 from lnrecur.crypto.errors import CryptoError
 from lnrecur.crypto.keys import PrivateKey
-from lnrecur.values import BITCOIN, ChainHash, Point
 from lnrecur.wire.tlv import TlvRecord, TlvStream
-
-
-class InvoiceRequestFields(OfferFields):
-    """The fields of an invoice request, in the request itself or mirrored in an invoice."""
-
-    __slots__ = ()
-
-    invreq_metadata = fields.INVREQ_METADATA
-    invreq_chain = fields.INVREQ_CHAIN
-    invreq_amount = fields.INVREQ_AMOUNT
-    invreq_features = fields.INVREQ_FEATURES
-    quantity = fields.INVREQ_QUANTITY
-    payer_note = fields.INVREQ_PAYER_NOTE
-    invreq_paths = fields.INVREQ_PATHS
-    bip_353_name = fields.INVREQ_BIP_353_NAME
-    counter = fields.INVREQ_RECURRENCE_COUNTER
-    start = fields.INVREQ_RECURRENCE_START
-    prev_state = fields.INVREQ_RECURRENCE_PREV_STATE
-
-    @property
-    def payer_id(self) -> Point:
-        """The payer's transient key; the same for all requests of one subscription.
-
-        Raises:
-            RuleBroken: an invoice that mirrors no request; a request always has it (BR2).
-        """
-        field = fields.INVREQ_PAYER_ID
-        payer_id: Point | None = self.values.get(field.name)
-        if payer_id is None:
-            raise RuleBroken("BR2", Breach("missing", field.name, field.number))
-        return payer_id
-
-    @property
-    def is_cancel(self) -> bool:
-        """Whether this is the courtesy message that ends a subscription (Q6)."""
-        return self.has(fields.INVREQ_RECURRENCE_CANCEL)
-
-    @property
-    def chain(self) -> ChainHash:
-        """The chain to pay on."""
-        return self.invreq_chain or BITCOIN
-
-    @property
-    def period_index(self) -> int:
-        """The period asked for: start + counter (Q3)."""
-        return (self.start or 0) + (self.counter or 0)
-
-    def request_records(self) -> tuple[TlvRecord, ...]:
-        """The records an invoice must mirror: everything of the offer and the request (V6)."""
-        return tuple(record for record in self.stream.records if in_invreq_range(record.type))
 
 
 class InvoiceRequest(InvoiceRequestFields):
@@ -117,6 +67,7 @@ class UnsignedInvoiceRequest:
         with broken_in_writing():
             stream = TlvStream(self._records)
             unsigned = InvoiceRequest(stream)
+            rules.enforce(answer_rules.ANSWERING_REQUEST_RULES, unsigned)
         if unsigned.payer_id != key.point:
             told = "the key that signs is not the key of invreq_payer_id"
             raise WritingError("BR2", Breach(told, fields.INVREQ_PAYER_ID.name, fields.INVREQ_PAYER_ID.number))
@@ -132,6 +83,18 @@ def write_invoice_request(
         WritingError: a value does not fit its field.
     """
     return UnsignedInvoiceRequest((*offer.stream.records, *write_fields(values, dialect)))
+
+
+def write_unprompted_request(values: Mapping[Field[Any], Any]) -> InvoiceRequest:
+    """Write a request that answers no offer (a refund, money handed out): it is published as it is, unsigned.
+
+    Raises:
+        WritingError: a rule of BOLT 12 is broken; names rule and field.
+    """
+    with broken_in_writing():
+        request = InvoiceRequest(TlvStream(write_fields(values, None)))
+        rules.enforce(answer_rules.UNPROMPTED_WRITER_RULES, request)
+    return request
 
 
 def signed_stream(name: str, stream: TlvStream, key: PrivateKey) -> TlvStream:

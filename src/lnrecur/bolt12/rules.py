@@ -19,6 +19,9 @@ from lnrecur.bolt12.message import Bolt12Message
 
 M = TypeVar("M", bound=Bolt12Message)
 
+Check = Callable[[M], Breach | None]
+"""Answers None, or what is wrong."""
+
 _NAME_CHARACTERS = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.")
 _MPP_BITS = 3 << 16
 _TIME_UNITS = (0, 1, 2)
@@ -30,7 +33,7 @@ class Rule(Generic[M]):
 
     id: str
     text: str
-    check: Callable[[M], Breach | None]
+    check: Check[M]
 
 
 def enforce(rules: Iterable[Rule[M]], message: M) -> None:
@@ -39,10 +42,18 @@ def enforce(rules: Iterable[Rule[M]], message: M) -> None:
     Raises:
         RuleBroken: the first rule that is broken.
     """
+    broken = first_broken(rules, message)
+    if broken is not None:
+        raise RuleBroken(*broken)
+
+
+def first_broken(rules: Iterable[Rule[M]], message: M) -> tuple[str, Breach] | None:
+    """The first rule that is broken, by its id, and how; None where all are kept."""
     for rule in rules:
         breach = rule.check(message)
         if breach is not None:
-            raise RuleBroken(rule.id, breach)
+            return rule.id, breach
+    return None
 
 
 def unknown_even_bit(features: bytes, known: int = 0) -> int | None:

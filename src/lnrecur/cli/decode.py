@@ -17,9 +17,9 @@ import click
 from lnrecur.bolt12 import Invoice, InvoiceRequest, Offer, fields
 from lnrecur.bolt12 import decode as decode_message
 from lnrecur.bolt12.codecs import Bip353Name, RecurrenceBase, RecurrenceField
-from lnrecur.bolt12.invoice_request import InvoiceRequestFields
 from lnrecur.bolt12.offer import OfferFields
 from lnrecur.bolt12.recurrence_terms import TimeUnit
+from lnrecur.bolt12.request_fields import InvoiceRequestFields
 from lnrecur.cli.errors import EXIT_BAD_INPUT
 from lnrecur.cli.message_document import Document, message_document
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, print_table, printable

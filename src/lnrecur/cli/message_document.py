@@ -36,9 +36,9 @@ from typing import Any
 from lnrecur.bolt12 import Invoice, InvoiceRequest, Offer, Recurrence, TimeUnit
 from lnrecur.bolt12.codecs import Bip353Name
 from lnrecur.bolt12.errors import NotSigned
-from lnrecur.bolt12.invoice_request import InvoiceRequestFields
 from lnrecur.bolt12.message import Bolt12Message
 from lnrecur.bolt12.offer import OfferFields
+from lnrecur.bolt12.request_fields import InvoiceRequestFields
 from lnrecur.recurrence.calendar import SECONDS_PER_DAY, day_number, period_start
 from lnrecur.recurrence.words import duration_in_words, moment_in_words, price_in_words, recurrence_in_words, rfc3339
 from lnrecur.values import chain_name

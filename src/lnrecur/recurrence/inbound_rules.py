@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lnrecur.bolt12 import fields
+from lnrecur.bolt12.answer_rules import ANSWERING_REQUEST_RULES
 from lnrecur.bolt12.fields import Field
 from lnrecur.bolt12.invoice_request import InvoiceRequest
 from lnrecur.bolt12.recurrence_terms import Recurrence
+from lnrecur.bolt12.rules import first_broken
 from lnrecur.recurrence.effects import Refuse
 from lnrecur.recurrence.errors import CalendarError, PriceError
 from lnrecur.recurrence.inbound_model import Inbound, OfferPolicy, Phase, Windows
@@ -32,53 +34,14 @@ class Quote:
 
 
 def check_request(request: InvoiceRequest, policy: OfferPolicy) -> Refuse | None:
-    """The rules that the request alone can break."""
-    return _check_recurrence(request, policy) or _check_quantity(request)
-
-
-def _check_recurrence(request: InvoiceRequest, policy: OfferPolicy) -> Refuse | None:
-    recurrence = request.recurrence
-    counter = request.counter
-    if recurrence is None:
-        for field in (fields.INVREQ_RECURRENCE_COUNTER, fields.INVREQ_RECURRENCE_START,
-                      fields.INVREQ_RECURRENCE_CANCEL, fields.INVREQ_RECURRENCE_PREV_STATE):  # fmt: skip
-            if request.has(field):
-                return _refuse("Q10", request, field, "the offer has no recurrence")
-        return None
-    if counter is None:
-        if recurrence.optional and not request.is_cancel:
-            return None
-        told = "missing: this offer is paid by subscription only"
-        return _refuse("Q9", request, fields.INVREQ_RECURRENCE_COUNTER, told)
-    if recurrence.base is not None and request.start is None:
-        told = "missing: the offer has a base, so the request says which period it begins with"
-        return _refuse("Q11", request, fields.INVREQ_RECURRENCE_START, told)
-    if recurrence.base is None and request.start is not None:
-        return _refuse("Q11", request, fields.INVREQ_RECURRENCE_START, "present, but the offer has no base")
-    if counter == 0 and request.is_cancel:
-        return _refuse("Q12", request, fields.INVREQ_RECURRENCE_CANCEL, "nothing was paid, so nothing can be cancelled")
-    if counter == 0 and request.prev_state is not None:
-        return _refuse("Q12", request, fields.INVREQ_RECURRENCE_PREV_STATE, "the first request has no state before it")
-    too_far = recurrence.limit is not None and request.period_index > recurrence.limit
-    if too_far or (policy.payments_max is not None and counter >= policy.payments_max):
+    """The rules that the request alone can break, and the number of payments that the policy allows (O11)."""
+    broken = first_broken(ANSWERING_REQUEST_RULES, request)
+    if broken is not None:
+        rule, breach = broken
+        return Refuse(rule, f"{breach.field}: {breach.told}", breach.number, breach.suggested)
+    if request.counter is not None and policy.payments_max is not None and request.counter >= policy.payments_max:
         told = f"period {request.period_index} is beyond the last period of this offer"
         return _refuse("Q8", request, fields.INVREQ_RECURRENCE_COUNTER, told)
-    return None
-
-
-def _check_quantity(request: InvoiceRequest) -> Refuse | None:
-    quantity, most = request.quantity, request.quantity_max
-    if most is None:
-        if quantity is None:
-            return None
-        return _refuse("BR7", request, fields.INVREQ_QUANTITY, "the offer is for single items")
-    if request.is_cancel:
-        return None  # Q6: a cancel may leave the quantity out
-    if quantity is None:
-        return _refuse("BR7", request, fields.INVREQ_QUANTITY, "missing: the offer sells several", encode_tu64(1))
-    if quantity == 0 or (most and quantity > most):
-        told = f"{quantity} is not between 1 and {most or 'any number'}"
-        return _refuse("BR7", request, fields.INVREQ_QUANTITY, told, encode_tu64(1 if not quantity else most))
     return None
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from helpers.forged import forge_invoice, forge_request
 from lnrecur.bolt12 import Dialect, Invoice, InvoiceRequest, Offer, OfferTerms, Recurrence, TimeUnit, fields
 from lnrecur.bolt12.codecs import BlindedPayinfo, Paywindow, RecurrenceBase, RecurrenceField
 from lnrecur.bolt12.fields import Field
-from lnrecur.bolt12.invoice import write_invoice
-from lnrecur.bolt12.invoice_request import VerifiedInvoiceRequest, write_invoice_request
+from lnrecur.bolt12.invoice_request import VerifiedInvoiceRequest
 from lnrecur.bolt12.message import write_fields
 from lnrecur.bolt12.offer import write_offer
 from lnrecur.crypto.keys import PrivateKey
@@ -90,21 +90,29 @@ def terms(dialect: Dialect = Dialect.DRAFT, *, optional: bool = False, **changes
     return OfferTerms(**{**told, **changes})
 
 
-def signed_request(
-    dialect: Dialect = Dialect.DRAFT, changes: Values | None = None, offer: Offer | None = None
-) -> VerifiedInvoiceRequest:
-    """A signed request for counter 0 of the merchant's offer."""
-    values = {
+def request_values(changes: Values | None = None) -> Values:
+    """What the payer says for counter 0 of the merchant's offer."""
+    return {
         fields.INVREQ_METADATA: b"\x07" * 16,
         fields.INVREQ_CHAIN: REGTEST,
         fields.INVREQ_PAYER_ID: PAYER.point,
         fields.INVREQ_RECURRENCE_COUNTER: 0,
         **(changes or {}),
     }
-    return write_invoice_request(offer or write_offer(terms(dialect), b"meta"), values, dialect).sign(PAYER)
+
+
+def invoice_values(changes: Values | None = None, key: PrivateKey = MERCHANT) -> Values:
+    """What the merchant says to that."""
+    return {**INVOICE, fields.INVOICE_AMOUNT: 5_000_000, fields.INVOICE_NODE_ID: key.point, **(changes or {})}
+
+
+def signed_request(
+    dialect: Dialect = Dialect.DRAFT, changes: Values | None = None, offer: Offer | None = None
+) -> VerifiedInvoiceRequest:
+    """A signed request for counter 0 of the merchant's offer, whatever `changes` break."""
+    return forge_request(offer or write_offer(terms(dialect), b"meta"), request_values(changes), dialect, PAYER)
 
 
 def signed_invoice(request: InvoiceRequest, changes: Values | None = None, key: PrivateKey = MERCHANT) -> Invoice:
-    """The merchant's answer, as the payer reads it from the wire."""
-    values = {**INVOICE, fields.INVOICE_AMOUNT: 5_000_000, fields.INVOICE_NODE_ID: key.point, **(changes or {})}
-    return Invoice.from_bytes(write_invoice(request, values).sign(key).to_bytes())
+    """The merchant's answer, as the payer reads it from the wire, whatever `changes` break."""
+    return Invoice.from_bytes(forge_invoice(request, invoice_values(changes, key), key).to_bytes())

@@ -1,13 +1,25 @@
 """Invoices: written from a request, signed by the node that was asked, and proven to be its answer."""
 
 import pytest
-from bolt12_examples import HOP, MERCHANT, PATH, PAYER, PAYINFO, an_invoice, an_offer, signed_invoice, signed_request
+from bolt12_examples import (
+    HOP,
+    MERCHANT,
+    PATH,
+    PAYER,
+    PAYINFO,
+    an_invoice,
+    an_offer,
+    invoice_values,
+    signed_invoice,
+    signed_request,
+    terms,
+)
 
-from lnrecur.bolt12 import Dialect, Invoice, InvoiceRequest, VerifiedInvoice, fields
+from lnrecur.bolt12 import Dialect, Invoice, InvoiceRequest, VerifiedInvoice, fields, write_offer
 from lnrecur.bolt12.codecs import BlindedPayinfo
 from lnrecur.bolt12.errors import NotSigned, RuleBroken, WritingError
 from lnrecur.bolt12.fields import Field
-from lnrecur.bolt12.invoice import DEFAULT_RELATIVE_EXPIRY
+from lnrecur.bolt12.invoice import DEFAULT_RELATIVE_EXPIRY, write_invoice
 from lnrecur.wire.tlv import TlvRecord, TlvStream
 
 ODD_UNKNOWN = {33: b"in the offer", 1_000_000_033: b"in its experiments"}
@@ -104,7 +116,28 @@ def test_only_the_node_that_was_asked_may_answer() -> None:
     with pytest.raises(RuleBroken, match=f"{HOP.point.hex()}, but {MERCHANT.point.hex()} was asked") as refusal:
         invoice.verify_answers(request, MERCHANT.point)
     assert refusal.value.rule == "V7"
+
+
+def test_an_offer_with_an_issuer_id_is_answered_by_nobody_else() -> None:
+    request = signed_request()
+    with pytest.raises(RuleBroken) as refusal:
+        signed_invoice(request, key=HOP).verify_answers(request, HOP.point)
+    assert refusal.value.rule == "V7"
+
+
+def test_an_offer_without_an_issuer_id_is_answered_by_the_end_of_the_path_that_was_asked() -> None:
+    request = signed_request(offer=write_offer(terms(Dialect.DRAFT, issuer_id=None, paths=(PATH,))))
+    invoice = signed_invoice(request, key=HOP)
     assert invoice.verify_answers(request, HOP.point).node_id == HOP.point
+
+
+@pytest.mark.parametrize("counter", [None, 0])
+def test_a_basetime_belongs_to_recurring_invoices_and_to_no_others(counter: int | None) -> None:
+    request = signed_request(changes={fields.INVREQ_RECURRENCE_COUNTER: counter})
+    wrong = {fields.INVOICE_RECURRENCE_BASETIME: None if counter == 0 else 5}
+    with pytest.raises(RuleBroken) as refusal:
+        signed_invoice(request, wrong).verify_answers(request, MERCHANT.point)
+    assert refusal.value.rule == "V1"
 
 
 def test_an_amount_that_was_named_is_the_amount_to_pay() -> None:
@@ -158,11 +191,12 @@ def test_the_signature_of_a_request_is_none_of_an_invoice() -> None:
         ({fields.INVOICE_BLINDEDPAY: ()}, "BI10", "invoice_blindedpay"),
         ({fields.INVOICE_RELATIVE_EXPIRY: 2**32}, "BOLT 1", "invoice_relative_expiry"),
         ({fields.INVREQ_PAYER_ID: PAYER.point}, "BOLT 1", None),  # the request has said it already
+        ({fields.INVOICE_RECURRENCE_BASETIME: None}, "V1", "invoice_recurrence_basetime"),
     ],
 )
 def test_an_invoice_that_breaks_a_rule_is_not_signed(
     changes: dict[Field[object], object], rule: str, field: str | None
 ) -> None:
     with pytest.raises(WritingError) as refusal:
-        signed_invoice(signed_request(), changes)
+        write_invoice(signed_request(), invoice_values(changes)).sign(MERCHANT)
     assert (refusal.value.rule, refusal.value.breach.field) == (rule, field)

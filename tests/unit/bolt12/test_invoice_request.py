@@ -1,11 +1,21 @@
 """Invoice requests: written from an offer, signed by the payer, verified by anybody."""
 
 import pytest
-from bolt12_examples import MERCHANT, PAYER, a_request, an_offer, signed_request, stream_of, terms
+from bolt12_examples import MERCHANT, PAYER, a_request, an_offer, request_values, signed_request, stream_of, terms
 
-from lnrecur.bolt12 import Dialect, InvoiceRequest, VerifiedInvoiceRequest, fields, write_offer
+from lnrecur.bolt12 import (
+    Dialect,
+    InvoiceRequest,
+    Recurrence,
+    TimeUnit,
+    VerifiedInvoiceRequest,
+    fields,
+    write_offer,
+)
+from lnrecur.bolt12.answer_rules import UNPROMPTED_REQUEST_RULES
 from lnrecur.bolt12.errors import NotSigned, WritingError
-from lnrecur.bolt12.invoice_request import write_invoice_request
+from lnrecur.bolt12.invoice_request import write_invoice_request, write_unprompted_request
+from lnrecur.bolt12.rules import enforce
 from lnrecur.bolt12.signature import merkle_root
 from lnrecur.values import BITCOIN, REGTEST
 from lnrecur.wire.tlv import TlvRecord, TlvStream
@@ -62,9 +72,7 @@ def test_mirrored_records_leave_the_signature_out() -> None:
 
 
 def test_the_key_must_be_the_payers() -> None:
-    unsigned = write_invoice_request(
-        write_offer(terms()), {fields.INVREQ_METADATA: b"m", fields.INVREQ_PAYER_ID: PAYER.point}, Dialect.DRAFT
-    )
+    unsigned = write_invoice_request(write_offer(terms()), request_values(), Dialect.DRAFT)
     with pytest.raises(WritingError, match="not the key of invreq_payer_id") as refusal:
         unsigned.sign(MERCHANT)
     assert refusal.value.rule == "BR2"
@@ -82,13 +90,81 @@ def test_the_key_must_be_the_payers() -> None:
 )
 def test_a_request_that_breaks_a_rule_is_not_signed(changes: dict[fields.Field[object], object], rule: str) -> None:
     with pytest.raises(WritingError) as refusal:
-        signed_request(changes=changes)
+        write_invoice_request(write_offer(terms()), request_values(changes), Dialect.DRAFT).sign(PAYER)
     assert refusal.value.rule == rule
 
 
+@pytest.mark.parametrize(
+    ("changed_terms", "changes", "rule", "field"),
+    [
+        ({"recurrence": None}, {}, "Q10", "invreq_recurrence_counter"),
+        ({}, {fields.INVREQ_RECURRENCE_COUNTER: None}, "Q9", "invreq_recurrence_counter"),
+        ({}, {fields.INVREQ_RECURRENCE_START: 1}, "Q11", "invreq_recurrence_start"),
+        ({}, {fields.INVREQ_RECURRENCE_CANCEL: True}, "Q12", "invreq_recurrence_cancel"),
+        ({}, {fields.INVREQ_RECURRENCE_COUNTER: 2**31}, "Q8", "invreq_recurrence_counter"),
+        ({}, {fields.INVREQ_QUANTITY: 2}, "BR7", "invreq_quantity"),
+        ({"amount": None}, {}, "BR8", "invreq_amount"),
+        ({}, {fields.INVREQ_AMOUNT: 0}, "BR8", "invreq_amount"),
+        ({}, {fields.INVREQ_CHAIN: None}, "BR9", "invreq_chain"),
+        ({}, {fields.INVREQ_CHAIN: BITCOIN}, "BR9", "invreq_chain"),
+    ],
+)
+def test_a_request_that_its_payee_would_refuse_is_not_signed(
+    changed_terms: dict[str, object], changes: dict[fields.Field[object], object], rule: str, field: str
+) -> None:
+    limited = Recurrence(TimeUnit.DAYS, 7, limit=11)
+    offer = write_offer(terms(Dialect.DRAFT, **{"recurrence": limited, **changed_terms}))
+    with pytest.raises(WritingError) as refusal:
+        write_invoice_request(offer, request_values(changes), Dialect.DRAFT).sign(PAYER)
+    assert (refusal.value.rule, refusal.value.breach.field) == (rule, field)
+
+
+UNPROMPTED = {
+    fields.INVREQ_METADATA: b"\x07" * 16,
+    fields.OFFER_DESCRIPTION: "refund of the fourth cup",
+    fields.INVREQ_AMOUNT: 1_000_000,
+    fields.INVREQ_PAYER_ID: PAYER.point,
+}
+
+
+def test_a_request_without_an_offer_is_written_unsigned_and_read_again() -> None:
+    request = write_unprompted_request(UNPROMPTED)
+    assert InvoiceRequest.from_text(request.to_text()) == request
+    assert (request.description, request.invreq_amount, request.chain) == (
+        "refund of the fourth cup",
+        1_000_000,
+        BITCOIN,
+    )
+    enforce(UNPROMPTED_REQUEST_RULES, request)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule", "field"),
+    [
+        ({fields.OFFER_CHAINS: (REGTEST,)}, "BR10", "offer_chains"),
+        ({fields.OFFER_FEATURES: b""}, "BR10", "offer_features"),
+        ({fields.OFFER_QUANTITY_MAX: 3}, "BR10", "offer_quantity_max"),
+        ({fields.INVREQ_AMOUNT: None}, "BR11", "invreq_amount"),
+        ({fields.OFFER_ISSUER_ID: MERCHANT.point}, "BR12", "offer_issuer_id"),
+        ({fields.OFFER_METADATA: b"m"}, "BR12", "offer_metadata"),
+        ({fields.OFFER_AMOUNT: 5}, "BR12", "offer_amount"),
+        ({fields.INVREQ_RECURRENCE_COUNTER: 0}, "BR12", "invreq_recurrence_counter"),
+        ({fields.OFFER_DESCRIPTION: None}, "BR13", "offer_description"),
+        ({fields.INVREQ_PAYER_ID: None}, "BR2", "invreq_payer_id"),
+    ],
+)
+def test_a_request_without_an_offer_says_nothing_of_offers(
+    changes: dict[fields.Field[object], object], rule: str, field: str
+) -> None:
+    with pytest.raises(WritingError) as refusal:
+        write_unprompted_request({**UNPROMPTED, **changes})
+    assert (refusal.value.rule, refusal.value.breach.field) == (rule, field)
+
+
 def test_a_request_in_another_dialect_than_its_offer_is_not_signed() -> None:
+    unsigned = write_invoice_request(write_offer(terms(Dialect.DRAFT)), request_values(), Dialect.CLN)
     with pytest.raises(WritingError, match=r"\[D1\]"):
-        signed_request(Dialect.CLN, offer=write_offer(terms(Dialect.DRAFT)))
+        unsigned.sign(PAYER)
 
 
 def test_an_unsigned_request_is_read_but_not_verified() -> None:

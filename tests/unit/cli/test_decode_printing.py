@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from helpers.forged import forge_invoice, forge_request
 from lnrecur.bolt12 import (
     Dialect,
     Invoice,
@@ -18,8 +19,6 @@ from lnrecur.bolt12 import (
     write_offer,
 )
 from lnrecur.bolt12.codecs import Bip353Name, BlindedPayinfo, FallbackAddress, Paywindow, RecurrenceBase
-from lnrecur.bolt12.invoice import write_invoice
-from lnrecur.bolt12.invoice_request import write_invoice_request
 from lnrecur.cli import main as command
 from lnrecur.cli.message_document import longest_period, message_document
 from lnrecur.crypto.keys import PrivateKey
@@ -72,7 +71,7 @@ def _request(offer: Offer | None = None, **changes: Any) -> InvoiceRequest:
     }
     values |= {getattr(fields, name): value for name, value in changes.items()}
     offer = offer or _offer()
-    return write_invoice_request(offer, values, offer.dialect).sign(PAYER)
+    return forge_request(offer, values, offer.dialect, PAYER)
 
 
 def _invoice() -> Invoice:
@@ -88,7 +87,7 @@ def _invoice() -> Invoice:
         fields.INVOICE_RECURRENCE_BASETIME: JANUARY_31,
         fields.INVOICE_RECURRENCE_NEXT_STATE: b"state",
     }
-    return write_invoice(_request(), values).sign(MERCHANT)
+    return forge_invoice(_request(), values, MERCHANT)
 
 
 def _run(*arguments: str, given: str | bytes | None = None) -> Result:

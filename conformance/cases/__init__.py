@@ -1,0 +1,1 @@
+"""The cases of the suite, one module per group; `generate.py` writes them."""

@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/pytest
 
-.PHONY: help demo test check unit lint types imports docs bench clean
+.PHONY: help demo test check unit lint types imports docs bench fuzz clean
 
 help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -44,11 +44,16 @@ imports: $(READY) ## The floors of the house
 docs: $(READY) ## Write the generated pages anew
 	$(BIN)/python scripts/draw_states.py
 	$(BIN)/python scripts/write_cli_reference.py
+	$(BIN)/python scripts/write_rules.py
 
 check: lint types imports test ## What CI runs
 
 bench: $(READY) ## Measure, as JSON
 	@for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
+
+fuzz: $(READY) ## Fuzz the decoders; MINUTES=5 for five minutes each
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python fuzz/run.py --minutes $(or $(MINUTES),1)
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist build

@@ -42,6 +42,9 @@ def test_subscriptions_run_from_offer_to_last_payment_over_the_issuers_id_and_ov
     for subscription in running.values():
         alice.wait_for_phase(subscription, "completed", 30)
         assert_books_agree(merchant, alice, subscription, 3)
+        shown = alice.ask("subscriptions", "show", subscription[:16])
+        [listed] = [one for one in alice.ask("subscriptions", "list")["subscriptions"] if one["id"] == subscription]
+        assert len(shown["book"]) == listed["payments"] == 3
     assert len(merchant.ask("offer", "list")["offers"]) == 2
     assert "Traceback" not in alice.log + merchant.log
 
@@ -57,7 +60,7 @@ def test_a_cancel_is_told_and_a_small_mandate_asks_first(pair: tuple[Daemon, Dae
     assert alice.wait_for_phase(small, "needs_approval", 5)["awaiting_msat"] == 1_000_000
 
     def told() -> dict[str, object] | None:
-        [theirs] = merchant.ask("subscriptions", "list", "--role", "payee")["subscriptions"]
+        [theirs] = merchant.sold()
         return theirs if theirs["phase"] == "cancelled" else None
 
     wait_for(told, 10, lambda: merchant.log)

@@ -30,6 +30,7 @@ def offer() -> None:
 @click.option("--pay-before", type=SECONDS, help="How long before the start of a period it may be paid.")
 @click.option("--pay-after", type=SECONDS, help="How long after the start of a period it may be paid.")
 @click.option("--lenient", is_flag=True, help="Serve late periods too, in order.")
+@click.option("--first-in-window", is_flag=True, help="Refuse first payments outside their window too.")
 @click.option("--expires", type=MOMENT, help="No new subscriptions after this moment; running ones go on.")
 @click.option("--issuer", help="Who sells, such as alice@example.com.")
 @click.option("--quantity-max", type=click.IntRange(min=0), help="Sell up to this many at once; 0: any number.")
@@ -93,6 +94,7 @@ def _body(asked: dict[str, Any]) -> dict[str, Any]:
         "label": asked["label"],
         "blinded": asked["blinded"],
         "windows": "lenient" if asked["lenient"] else "strict",
+        "first_in_window": asked["first_in_window"],
         "invoice_expiry_s": asked["invoice_expiry"],
     }
     if asked["every"] is None:

@@ -49,6 +49,8 @@ class OfferPolicy:
     windows: Windows = Windows.STRICT
     invoice_expiry_s: int = 3600
     """How long an invoice may be paid; never past the end of its pay window (V3)."""
+    first_in_window: bool = False
+    """Whether the window binds the first payment too, which no reader rule demands (T9, Q16)."""
     payments_max: int | None = None
     """O11: how many payments a subscription may have, enforced by us as well."""
 

@@ -117,7 +117,7 @@ def _check_window(
 ) -> UnixSeconds | Refuse | None:  # fmt: skip
     """Q16: refuse outside the window, or answer the last second of it (V3; None: it does not bind)."""
     window = pay_window(recurrence, basetime, request.period_index)
-    if not request.counter:  # T9: no reader bounds the first request
+    if not request.counter and not policy.first_in_window:  # T9: no reader rule bounds the first request
         return UnixSeconds(window.closes - 1) if window.closes > now else None
     if now < window.opens:
         told = f"period {request.period_index} can be paid from {window.opens}, it is {now}"

@@ -131,6 +131,8 @@ class Performer:
     # --- money going out ---------------------------------------------------------------------------------------------
 
     async def _pay(self, subject: RecurrenceId, effect: Pay) -> None:
+        if not self._is_wanted(subject, effect.payment_hash):
+            return
         order = pay_order(effect)
         try:
             await self._node.pay(order)
@@ -144,6 +146,16 @@ class Performer:
             _LOG.warning("payment %s: %s", effect.payment_hash.hex(), error)
         else:
             self._follow(subject, effect.payment_hash)
+
+    def _is_wanted(self, subject: RecurrenceId, payment_hash: PaymentHash) -> bool:
+        """Whether this payment is still the one to make.
+
+        A deed that was done before a crash is done again; by then its payment may have failed and a new invoice be on
+        its way. Paying the old one too would start a second payment for one period (P1).
+        """
+        stored = self._manager.outbound(subject)
+        payment = None if stored is None else stored.state.payment
+        return payment is not None and payment.payment_hash == payment_hash and payment.next_try is None
 
     async def _ask_status(self, subject: RecurrenceId, payment_hash: PaymentHash) -> None:
         try:

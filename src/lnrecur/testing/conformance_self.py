@@ -137,7 +137,11 @@ def _payee(given: Given) -> Document:
     if request.offer_records() != offer.stream.records:
         return {"silent": {"recorded": False}}  # no offer of ours
     told = given["policy"]
-    policy = OfferPolicy(Windows(told["windows"]), told["invoice_expiry_s"], told["payments_max"])
+    policy = OfferPolicy(
+        windows=Windows(told["windows"]),
+        invoice_expiry_s=told["invoice_expiry_s"],
+        payments_max=told["payments_max"],
+    )
     verified = request.verify_signature()
     state = _history(offer, verified, given["paid"], policy)
     now = UnixSeconds(given["now"])

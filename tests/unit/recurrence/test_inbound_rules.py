@@ -400,3 +400,17 @@ def test_a_request_that_mirrors_a_broken_offer_is_not_even_read_as_recurring() -
     request = InvoiceRequest(TlvStream([*records, both]))
     with pytest.raises(RuleBroken, match="only one may"):
         _ = request.recurrence
+
+
+# --- the first payment ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("first_in_window", "late_rule"), [(False, None), (True, "Q16")])
+def test_the_window_binds_the_first_payment_only_where_the_policy_says_so(
+    first_in_window: bool, late_rule: str | None
+) -> None:
+    offer = an_offer(every(base=RecurrenceBase(0, NOW - 10 * PERIOD)))
+    payee = PayeeSide(offer, OfferPolicy(first_in_window=first_in_window))
+    refused = [effect.rule for effect in payee.asked(0, start=3) if isinstance(effect, Refuse)]
+    assert refused == ([] if late_rule is None else [late_rule])
+    assert only(payee.asked(0, start=10), IssueInvoice).basetime == NOW - 10 * PERIOD

@@ -111,6 +111,7 @@ class OfferBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     label: Text = ""
     blinded: bool = False
     windows: str = Windows.STRICT.value
+    first_in_window: bool = False
     invoice_expiry_s: Annotated[int, Meta(ge=1, le=U32_MAX)] = 3600
 
     def to_terms(self, dialect: Dialect) -> OfferTerms:
@@ -136,7 +137,12 @@ class OfferBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
             InvalidBody: there are no such windows.
         """
         payments = None if self.recurrence is None else self.recurrence.payments
-        return OfferPolicy(_one_of(Windows, self.windows, "windows"), self.invoice_expiry_s, payments)
+        return OfferPolicy(
+            windows=_one_of(Windows, self.windows, "windows"),
+            invoice_expiry_s=self.invoice_expiry_s,
+            first_in_window=self.first_in_window,
+            payments_max=payments,
+        )
 
 
 class MandateBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -31,7 +31,6 @@ from lnrecur.ports import (
     Receipt,
     ReceivedState,
     RecurrenceManager,
-    Stored,
 )
 from lnrecur.recurrence import inbound
 from lnrecur.recurrence.effects import FailBack, IssueInvoice, Refuse
@@ -44,7 +43,6 @@ from lnrecur.recurrence.inbound_model import (
     PaymentClaimable,
     PaymentClaimed,
     PaymentReturned,
-    Phase,
     RequestArrived,
     Step,
 )
@@ -245,35 +243,31 @@ class PayeeService:
     def _apply(self, offer_id: OfferId, payer_id: Point, event: Callable[[], Event], cursor: str | None = None) -> Step:
         """Load, step, save; again if somebody else was faster."""
         for _ in range(_CONFLICTS_MAX):
-            stored = self._manager.inbound(offer_id, payer_id) or Stored(Inbound(offer_id, payer_id), 0)
+            stored = self._manager.inbound(offer_id, payer_id)
+            state = Inbound(offer_id, payer_id) if stored is None else stored.state
             now = self._clock.now()
-            step = inbound.step(stored.state, event(), now)
-            if step.state == stored.state and not stored_effects(step.effects) and not records_of(step.effects)[1]:
+            step = inbound.step(state, event(), now)
+            bookings, events = records_of(step.effects)
+            change = Change(
+                state=step.state,
+                version=None if stored is None else stored.version,
+                at=now,
+                outbox=stored_effects(step.effects),
+                events=events,
+                bookings=bookings,
+                receipt_cursor=cursor,
+            )
+            if step.state == state and not (change.outbox or events or bookings):
                 if cursor is not None:
                     self._manager.save_receipt_cursor(cursor)
                 return step
             try:
-                self._commit(stored, step, now, cursor)
+                self._manager.commit_inbound(change)
             except Conflict:
                 continue
-            for effect in step.effects:
+            for effect in change.outbox:
                 if isinstance(effect, FailBack):
                     self._recent.forget(effect.payment_hash)
+            self._on_change()
             return step
         raise Conflict(f"the subscription of {payer_id.hex()} is changed by others all the time")
-
-    def _commit(self, stored: Stored[Inbound], step: Step, now: UnixSeconds, cursor: str | None) -> None:
-        if stored.version == 0 and step.state.phase is Phase.STRANGER and not step.effects:
-            return
-        bookings, events = records_of(step.effects)
-        change = Change(
-            state=step.state,
-            version=stored.version or None,
-            at=now,
-            outbox=stored_effects(step.effects),
-            events=events,
-            bookings=bookings,
-            receipt_cursor=cursor,
-        )
-        self._manager.commit_inbound(change)
-        self._on_change()

@@ -24,6 +24,8 @@ NAP_S_MAX: Final = 60
 POSTPONE_S: Final = (1, 2, 5, 15, 60, 300)
 """Seconds until the next try of a deed that could not be done, by number of tries."""
 BUSY_NAP_S: Final = 1
+TROUBLE_NAP_S: Final = 5
+"""Seconds until the next look at a store that does not answer."""
 
 
 class Scheduler:
@@ -56,8 +58,15 @@ class Scheduler:
         try:
             while True:
                 self._poked.clear()
-                self.turn()
-                await self._sleep()
+                try:
+                    self.turn()
+                    wake_at = self._manager.next_wake()
+                except LnrecurError as error:
+                    if not error.retry:
+                        raise
+                    _LOG.error("nothing can be done just now, trying again in %d s: %s", TROUBLE_NAP_S, error)
+                    wake_at = UnixSeconds(self._clock.now() + TROUBLE_NAP_S)
+                await self._sleep(wake_at)
         finally:
             await self.stop()
 
@@ -95,6 +104,8 @@ class Scheduler:
             for entry in entries:
                 if not await self._perform(entry):
                     break
+        except LnrecurError as error:  # the store: what was done is done again, harmlessly
+            _LOG.error("the outbox of %s is left for later: %s", subject.hex(), error)
         finally:
             del self._busy[subject]
             self.poke()
@@ -113,12 +124,15 @@ class Scheduler:
             _LOG.warning("%s of %s tried again in %d s: %s", kind, entry.subject.hex(), delay, error)
             self._manager.postpone_effect(entry.id, UnixSeconds(self._clock.now() + delay))
             return False
+        except Exception:  # noqa: BLE001 - a bug must neither stop the others nor be done again and again at once
+            _LOG.exception("%s of %s failed", type(entry.effect).__name__, entry.subject.hex())
+            self._manager.postpone_effect(entry.id, UnixSeconds(self._clock.now() + POSTPONE_S[-1]))
+            return False
         self._manager.effect_done(entry.id)
         return True
 
-    async def _sleep(self) -> None:
+    async def _sleep(self, wake_at: UnixSeconds | None) -> None:
         now = self._clock.now()
-        wake_at = self._manager.next_wake()
         latest = now + self._nap_s_max
         until = latest if wake_at is None else min(wake_at, latest)
         if until <= now:  # due, but being worked on

@@ -132,6 +132,12 @@ def wait_for(look: Callable[[], Any], seconds: float, told: Callable[[], str]) -
 def assert_books_agree(merchant: Daemon, payer: Daemon, subscription: str, payments: int) -> None:
     """Both sides have booked the same payments, each counter once, with true preimages and no surplus."""
     ours = payer.subscription(subscription)
+
+    def booked() -> bool | None:  # the payer has the preimage a moment before the payee sees its receipt
+        mine = [one for one in merchant.sold() if one["payer_id"] == ours["payer_id"]]
+        return True if mine and mine[0]["payments"] >= payments else None
+
+    wait_for(booked, 10, lambda: merchant.log[-2000:])
     [theirs] = [merchant.subscription(one["id"]) for one in merchant.sold() if one["payer_id"] == ours["payer_id"]]
     for side in (ours, theirs):
         assert [paid["counter"] for paid in side["book"]] == list(range(payments))

@@ -113,3 +113,22 @@ def test_the_values_are_those_the_vectors_tell() -> None:
 def test_the_vectors_are_all_there() -> None:
     assert (len(VALID), len(INVALID)) == (20, 33)
     assert {vector["description"] for vector in INVALID} == set(REFUSALS)
+
+
+SAME_FAULT = {
+    "Malformed: zero num_hops in blinded_path",
+    "Malformed: truncated onionmsg_hop in blinded_path",
+    "Malformed: bad path_key in blinded_path",
+    "Malformed: bad blinded_node_id in onionmsg_hop",
+}
+"""These four say in their offer_paths that it is empty, so all of them break at offset 11, before the fault they name."""
+
+
+def test_no_two_invalid_offers_are_refused_for_the_same_reason() -> None:
+    reasons: dict[str, set[str]] = {}
+    for vector in INVALID:
+        with pytest.raises(LnrecurError) as refusal:
+            decode(vector["bolt12"])
+        reasons.setdefault(str(refusal.value), set()).add(vector["description"])
+    assert [told for told in reasons.values() if len(told) > 1] == [SAME_FAULT]
+    assert len(reasons) == 30

@@ -90,7 +90,8 @@ def _read_text(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise WireError(f"not UTF-8: {error.reason} at byte {error.start}") from error
+        found = f"0x{data[error.start]:02x} at byte {error.start} of {len(data)}"
+        raise WireError(f"not UTF-8: {error.reason}, {found}") from error
 
 
 def _read_exactly(size: int) -> Callable[[bytes], bytes]:

@@ -119,9 +119,15 @@ def _present(field: Field[Any]) -> Callable[[Bolt12Message], Breach | None]:
 def _reachable(message: Bolt12Message) -> Breach | None:
     if message.has(fields.OFFER_ISSUER_ID) or message.has(fields.OFFER_PATHS):
         return None
-    return _breach(
-        message, fields.OFFER_ISSUER_ID, "missing, and offer_paths too: nobody could be asked for an invoice"
-    )
+    told = "missing, and offer_paths too: nobody could be asked for an invoice"
+    return _breach(message, fields.OFFER_ISSUER_ID, told if message.stream.records else f"the offer is empty: {told}")
+
+
+def _priced(message: Bolt12Message) -> Breach | None:
+    if message.values.get(fields.OFFER_AMOUNT.name) != 0:
+        return None
+    currency = message.values.get(fields.OFFER_CURRENCY.name, "msat")
+    return _breach(message, fields.OFFER_AMOUNT, f"0 {currency[:20]}: must be greater than 0")
 
 
 def _not_empty(field: Field[Any]) -> Callable[[Bolt12Message], Breach | None]:
@@ -247,7 +253,7 @@ OFFER_RULES: tuple[Rule[Any], ...] = (
     Rule("BO5", "a currency needs an amount", _needs(fields.OFFER_CURRENCY, fields.OFFER_AMOUNT)),
     Rule("BO6", "offer_issuer_id or offer_paths tells whom to ask", _reachable),
     Rule("BO7", "every path of offer_paths has a hop", _hops(fields.OFFER_PATHS)),
-    Rule("BO8", "offer_amount is greater than 0", _above_zero(fields.OFFER_AMOUNT)),
+    Rule("BO8", "offer_amount is greater than 0", _priced),
     Rule("BO9", "offer_currency is an ISO 4217 code", _currency),
     Rule("BO10", "offer_paths, where present, holds a path", _not_empty(fields.OFFER_PATHS)),
     *RECURRENCE_RULES,

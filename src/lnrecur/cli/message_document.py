@@ -34,11 +34,17 @@ from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from lnrecur.bolt12 import Invoice, InvoiceRequest, Offer, Recurrence, TimeUnit
+from lnrecur.bolt12.answer_rules import (
+    ANSWERING_INVOICE_RULES,
+    ANSWERING_REQUEST_RULES,
+    UNPROMPTED_REQUEST_RULES,
+)
 from lnrecur.bolt12.codecs import Bip353Name
 from lnrecur.bolt12.errors import NotSigned
 from lnrecur.bolt12.message import Bolt12Message
 from lnrecur.bolt12.offer import OfferFields
 from lnrecur.bolt12.request_fields import InvoiceRequestFields
+from lnrecur.bolt12.rules import Rule
 from lnrecur.recurrence.calendar import SECONDS_PER_DAY, day_number, period_start
 from lnrecur.recurrence.words import duration_in_words, moment_in_words, price_in_words, recurrence_in_words, rfc3339
 from lnrecur.values import chain_name
@@ -178,8 +184,8 @@ def _same_text(message: Bolt12Message, text: str) -> bool:
 
 
 def warnings(message: Offer | InvoiceRequest | Invoice, now: int) -> list[Document]:
-    """What a reader should know although no rule is broken. The codes are stable."""
-    found = [*_expiry_warnings(message, now), *_recurrence_warnings(message.recurrence)]
+    """What a reader should know of a message that can be read. The codes are stable."""
+    found = [*_expiry_warnings(message, now), *_recurrence_warnings(message.recurrence), *_refusal_warnings(message)]
     unknown = [record.type for record in message.stream if record.type not in message.TABLE]
     if unknown:
         numbers = ", ".join(str(number) for number in unknown[:20]) + (", ..." if len(unknown) > 20 else "")
@@ -206,6 +212,20 @@ def _recurrence_warnings(recurrence: Recurrence | None) -> Iterable[tuple[str, s
         yield "long_paywindow", f"the pay window lasts {after} after a start, longer than the period of {period} [O8]"
     if not window.seconds_before and not window.seconds_after:
         yield "empty_paywindow", "the pay window has no length: no period after the first can be paid in time"
+
+
+def _refusal_warnings(message: Offer | InvoiceRequest | Invoice) -> Iterable[tuple[str, str]]:
+    """A request can be read that no payee may answer, and an invoice that no payer may pay."""
+    tables: list[tuple[Rule[Any], ...]] = []
+    if isinstance(message, InvoiceRequest | Invoice):
+        answers_an_offer = message.issuer_id is not None or message.paths is not None
+        tables.append(ANSWERING_REQUEST_RULES if answers_an_offer else UNPROMPTED_REQUEST_RULES)
+    if isinstance(message, Invoice):
+        tables.append(ANSWERING_INVOICE_RULES)
+    for rule in (rule for table in tables for rule in table):
+        breach = rule.check(message)
+        if breach is not None:
+            yield "would_be_refused", f"this will be refused: {breach.field}: {breach.told} [{rule.id}]"
 
 
 def longest_period(recurrence: Recurrence) -> int:

@@ -20,6 +20,9 @@ CLOCK_SKEW_S: Final = 3600
 would make periods due at once that nobody agreed to."""
 
 
+_MPP_COMPULSORY: Final = 1 << 16
+
+
 class InvoiceRefused(RecurrenceError):
     """The invoice must not be paid; the text names the rule.
 
@@ -51,6 +54,8 @@ def check_invoice(state: Outbound, data: bytes, now: UnixSeconds) -> tuple[Verif
     except (WireError, Bolt12Error) as error:
         rule = error.rule if isinstance(error, Bolt12Error) else "BOLT 1"
         raise InvoiceRefused(f"the payee's invoice is refused: {error}", rule) from error
+    if int.from_bytes(verified.invoice_features or b"", "big") & _MPP_COMPULSORY:
+        raise InvoiceRefused("invoice_features: it must be paid in several parts, and we pay in one", "BI14")
     if now > verified.expires_at:
         raise InvoiceRefused(f"the invoice expired at {verified.expires_at}, it is {now}", "BI13")
     basetime = _basetime(state, verified, now)

@@ -109,6 +109,7 @@ _KEPT: Final[tuple[tuple[str, str, Keeper | None], ...]] = (
     ("V10", "a refusal that begins with `recurrence-ended:` or `recurrence-changed:` is final",
      outbound_asking.refused),
     ("BI13", "an invoice is paid until it expires, not after", invoice_checks.check_invoice),
+    ("BI14", "an invoice that must be paid in several parts is not paid in one", invoice_checks.check_invoice),
     ("BE1", "an invoice_error says what is wrong", invoice_error.read_invoice_error),
     ("BE2", "a suggested value stands only beside the field it is for", invoice_error.read_invoice_error),
     ("D1", "a message speaks one dialect: fields of both are refused", message.read_fields),

@@ -529,7 +529,7 @@ def test_an_over_long_text_is_refused_unread() -> None:
 
 def test_an_endless_prefix_does_not_fill_the_screen() -> None:
     line = _run("a" * 300_000 + "1").stderr
-    assert line.startswith("lnrecur: aaa")
+    assert line == "lnrecur: a bolt12 text begins with letters and a 1, such as lno1\n"
     assert len(line) < 1100
 
 
@@ -554,3 +554,19 @@ def test_standard_input_is_read_where_asked() -> None:
 def test_standard_input_may_hold_anything(given: bytes, line: str) -> None:
     result = _run("-", given=given)
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", line)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"INVREQ_RECURRENCE_START": None}, "Q11"),
+        ({"INVREQ_RECURRENCE_COUNTER": 0, "INVREQ_RECURRENCE_CANCEL": True}, "Q12"),
+        ({"INVREQ_RECURRENCE_COUNTER": None}, "Q9"),
+    ],
+)
+def test_a_request_that_no_payee_may_answer_is_shown_and_said_to_be_refused(
+    changes: dict[str, object], rule: str
+) -> None:
+    told = message_document(request := _request(**changes), request.to_text(), JANUARY_31)["warnings"]
+    assert [warning["code"] for warning in told] == ["would_be_refused"]
+    assert told[0]["text"].endswith(f"[{rule}]")

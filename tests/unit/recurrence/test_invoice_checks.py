@@ -86,6 +86,12 @@ def test_an_invoice_over_another_amount_than_was_asked_for_is_refused() -> None:
     assert kinds(payer.receive(amount=PRICE)) == ["Pay"]
 
 
+def test_an_invoice_that_must_be_paid_in_parts_is_refused_and_one_that_may_be_is_paid() -> None:
+    payer = _asking()
+    _refused(payer, payer.invoice(values={fields.INVOICE_FEATURES: b"\x01\x00\x00"}), "BI14")
+    assert kinds(payer.receive(values={fields.INVOICE_FEATURES: b"\x02\x00\x00"})) == ["Pay"]
+
+
 def test_an_invoice_with_a_wrong_or_missing_signature_is_refused() -> None:
     payer = _asking()
     data = payer.invoice()

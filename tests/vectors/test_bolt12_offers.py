@@ -121,7 +121,7 @@ SAME_FAULT = {
     "Malformed: bad path_key in blinded_path",
     "Malformed: bad blinded_node_id in onionmsg_hop",
 }
-"""These four say in their offer_paths that it is empty, so all of them break at offset 11, before the fault they name."""
+"""The offer_paths of these four says that it is empty, so all break at offset 11, before the fault they name."""
 
 
 def test_no_two_invalid_offers_are_refused_for_the_same_reason() -> None:

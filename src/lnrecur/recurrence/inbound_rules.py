@@ -93,14 +93,10 @@ def price(state: Inbound, request: InvoiceRequest, policy: OfferPolicy, now: Uni
     except PriceError as error:
         return _refuse("T10", request, fields.OFFER_AMOUNT, str(error))
     asked = request.invreq_amount
-    if asked is None and amount is None:
-        return _refuse("BR8", request, fields.INVREQ_AMOUNT, "missing: the offer leaves the amount to the payer")
     if asked is not None and amount is not None and asked < amount:
         told = f"{asked} msat are less than the {amount} msat this costs"
         return _refuse("Q17", request, fields.INVREQ_AMOUNT, told, encode_tu64(amount))
-    wanted = asked if asked is not None else amount
-    if not wanted:
-        return _refuse("BR8", request, fields.INVREQ_AMOUNT, "an invoice over nothing cannot be paid")
+    wanted = max(asked or 0, amount or 0)  # one of them is there and above 0 (BR8), and asked is not below amount
     return Quote(Msat(wanted), basetime, UnixSeconds(expires_at))
 
 

@@ -76,8 +76,7 @@ def _asked(offer: Offer, signer: Point) -> Point:
 
 def _basetime(state: Outbound, invoice: VerifiedInvoice, now: UnixSeconds) -> UnixSeconds:
     told = invoice.basetime
-    if told is None:
-        raise InvoiceRefused("invoice_recurrence_basetime is missing from a recurring invoice", "V1")
+    assert told is not None, "verify_answers refuses a recurring invoice without one (V1)"
     base = state.recurrence.base
     if state.basetime is not None:
         expected, rule, source = state.basetime, "V5", "the paid invoices before it said"

@@ -55,7 +55,12 @@ def test_the_demo_ends_with_agreeing_books_for_people_and_for_programs(tmp_path:
 
 @pytest.mark.parametrize(
     ("sign", "number"),
-    [("publishes lno", signal.SIGINT), ("books payment 1", signal.SIGINT), ("books payment 1", signal.SIGTERM)],
+    [
+        ("starting four daemons", signal.SIGINT),
+        ("publishes lno", signal.SIGINT),
+        ("books payment 1", signal.SIGINT),
+        ("books payment 1", signal.SIGTERM),
+    ],
 )
 def test_a_demo_that_is_interrupted_cleans_up_too(tmp_path: Path, sign: str, number: signal.Signals) -> None:
     demo = _demo(tmp_path / "cut short")

@@ -10,6 +10,7 @@ from helpers.rig import PERIOD, assert_paid, outbound, publish, subscribe
 from lnrecur.ports import FailureReason, StoreUnavailable
 from lnrecur.recurrence.effects import Pay
 from lnrecur.recurrence.outbound_model import NextTry, Phase
+from lnrecur.service.scheduler import POSTPONE_S
 from lnrecur.testing.memory_store import MemoryRecurrenceManager
 from lnrecur.testing.rig import Rig
 
@@ -63,7 +64,7 @@ async def test_a_deed_that_meets_a_bug_is_put_off_and_the_others_go_on(
         monkeypatch.setattr(performer, "perform", perform)
         offer = publish(merchant)
         first, second = subscribe(alice, offer), subscribe(alice, offer)
-        await rig.run_for(PERIOD // 4)
+        await rig.run_for(POSTPONE_S[-1] // 2)
         assert "a bug" in caplog.text
         payments = [outbound(alice, subscription).payments for subscription in (first, second)]
         assert sorted(payments) == [0, 1]

@@ -19,6 +19,7 @@ import click
 
 from lnrecur.cli.demo_books import Book, compare, print_books
 from lnrecur.cli.demo_daemons import DemoDaemon
+from lnrecur.cli.interrupts import interrupts_held
 from lnrecur.cli.output import json_option, make_console, print_json
 from lnrecur.errors import Fault, LnrecurError
 from lnrecur.recurrence.words import amount_in_words
@@ -58,9 +59,10 @@ def demo(keep: bool, as_json: bool) -> None:
     """
     signal.signal(signal.SIGTERM, _interrupt)
     with ExitStack() as cleanup:
-        folder = Path(tempfile.mkdtemp(prefix="lnrecur-demo-"))
-        if not keep:
-            cleanup.callback(_remove, folder)
+        with interrupts_held():
+            folder = Path(tempfile.mkdtemp(prefix="lnrecur-demo-"))
+            if not keep:
+                cleanup.callback(_remove, folder)
         story = _Story(folder, quiet=as_json)
         cleanup.callback(story.stop)
         books = story.run()

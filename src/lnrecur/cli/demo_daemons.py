@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lnrecur.cli.client import Client, DaemonUnreachable
+from lnrecur.cli.interrupts import interrupts_held
 from lnrecur.daemon.config import Home, Settings, write_settings
 from lnrecur.daemon.files import create_home, running_daemon
 
@@ -34,7 +35,7 @@ class DemoDaemon:
     def start(self) -> None:
         """Start the process; its log goes to daemon.log in its folder."""
         command = [sys.executable, "-m", "lnrecur", "run", "--home", str(self._folder)]
-        with (self._folder / "daemon.log").open("ab") as log:
+        with (self._folder / "daemon.log").open("ab") as log, interrupts_held():
             # Its own session: a ctrl-C in the terminal is for the demo, which then stops its daemons in order.
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

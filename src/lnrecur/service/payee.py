@@ -7,9 +7,11 @@ their cursor is stored in the same transaction as what they changed.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from lnrecur.bolt12.errors import Bolt12Error, NotSigned
 from lnrecur.bolt12.invoice import VerifiedInvoice
@@ -62,6 +64,8 @@ Answered = VerifiedInvoice | Refuse | None
 """What a request gets: an invoice, a refusal, or (cancels) nothing."""
 
 _LOG = logging.getLogger("lnrecur.payee")
+INVOICE_S_MAX: Final = 20
+"""Real seconds the money node has to make something receivable: requests wait for each other."""
 _CONFLICTS_MAX = 10
 
 
@@ -181,9 +185,10 @@ class PayeeService:
     async def _issue(self, request: VerifiedInvoiceRequest, issued: IssueInvoice, delivered: Delivered) -> Answered:
         key = self._keyring.identity if request.issuer_id is not None else delivered.addressed
         try:
-            return await self._invoicer.make(request, issued, key)
-        except MoneyNodeError as error:
-            _LOG.warning("no invoice could be made: %s", error)
+            async with asyncio.timeout(INVOICE_S_MAX):
+                return await self._invoicer.make(request, issued, key)
+        except (MoneyNodeError, TimeoutError) as error:
+            _LOG.warning("no invoice could be made: %s", str(error) or f"no answer in {INVOICE_S_MAX} seconds")
             return Refuse("node", "the payee's node cannot receive just now; please ask again later")
 
     async def _reply_error(self, path: BlindedPath | None, error: InvoiceError) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Final
 
 from lnrecur.bolt12.invoice import Invoice
 from lnrecur.messaging.messenger import ContentsKind, MessageContents
@@ -37,7 +38,7 @@ from lnrecur.values import Msat, NodeId, PaymentHash, RecurrenceId
 from lnrecur.wire.blinded_path import BlindedPath
 
 _LOG = logging.getLogger("lnrecur.performer")
-CANCEL_TRIES_MAX = 300
+CANCEL_TRIES_MAX: Final = 24 * 60
 """A cancel is a courtesy (Q6): a payee that nobody reaches for about a day is not told."""
 
 

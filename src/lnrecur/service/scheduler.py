@@ -21,7 +21,7 @@ _LOG = logging.getLogger("lnrecur.scheduler")
 BATCH: Final = 100
 NAP_S_MAX: Final = 60
 """Longest sleep: what another process stored is seen after this time at the latest."""
-POSTPONE_S: Final = (1, 2, 5, 15, 60, 300)
+POSTPONE_S: Final = (1, 2, 5, 15, 30, 60)
 """Seconds until the next try of a deed that could not be done, by number of tries."""
 BUSY_NAP_S: Final = 1
 TROUBLE_NAP_S: Final = 5

@@ -98,14 +98,14 @@ def payment_failed(state: Outbound, event: PaymentFailed, now: UnixSeconds) -> S
 
 
 def payment_unknown(state: Outbound, event: PaymentUnknown, now: UnixSeconds) -> Step:
-    """The node never recorded it: hand it the same payment again, if it may still be paid."""
+    """The node never recorded it: hand it the same payment again, if it is still wanted and may still be paid."""
     payment = _payment(state)
     if event.payment_hash != payment.payment_hash or payment.next_try is not None:
         return Step(state)
-    if _may_pay(state, payment, now):
-        return Step(state, (_pay(payment),))
     if state.cancel_asked:
         return cancelled_after(replace(state, payment=None), now)
+    if _may_pay(state, payment, now):
+        return Step(state, (_pay(payment),))
     return Step(replace(state, payment=replace(payment, next_try=NextTry.NEW_INVOICE), wake_at=now))
 
 

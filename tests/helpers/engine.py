@@ -206,7 +206,7 @@ class PayerSide:
     def request(self) -> bytes:
         """The request that waits for its invoice."""
         assert self.state.request is not None
-        return self.state.request.bytes
+        return self.state.request.data
 
     @property
     def preimage(self) -> Preimage:

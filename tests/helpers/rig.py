@@ -196,7 +196,7 @@ class _WatchedNode:
 
 
 def _stored_requests(node: RigNode) -> list[bytes]:
-    pending = [state.request.bytes for state in node.manager.outbounds() if state.request is not None]
+    pending = [state.request.data for state in node.manager.outbounds() if state.request is not None]
     deeds = [entry.effect for entry in node.manager.due_outbox(END, 1000)]
     return pending + [deed.request for deed in deeds if isinstance(deed, SendInvoiceRequest | SendCancel)]
 

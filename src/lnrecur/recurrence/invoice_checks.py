@@ -49,7 +49,7 @@ def check_invoice(state: Outbound, data: bytes, now: UnixSeconds) -> tuple[Verif
     try:
         invoice = Invoice.from_bytes(data)
         verified = invoice.verify_answers(
-            InvoiceRequest.from_bytes(state.request.bytes), _asked(state.offer, invoice.node_id)
+            InvoiceRequest.from_bytes(state.request.data), _asked(state.offer, invoice.node_id)
         )
     except (WireError, Bolt12Error) as error:
         rule = error.rule if isinstance(error, Bolt12Error) else "BOLT 1"

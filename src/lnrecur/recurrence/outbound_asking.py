@@ -41,7 +41,7 @@ def _ask(state: Outbound, event: Due, now: UnixSeconds) -> Step:
     wake_at = resend_at(state, 1, event.entropy, now)
     asked = replace(state, phase=asking, request=request, attempt=state.attempt + 1, wake_at=wake_at)
     emitted = Emit("subscription.requested", {"counter": request.counter, "index": state.next_index})
-    return Step(asked, (SendInvoiceRequest(request.bytes), emitted))
+    return Step(asked, (SendInvoiceRequest(request.data), emitted))
 
 
 def ask_again(state: Outbound, event: Due, now: UnixSeconds) -> Step:
@@ -60,7 +60,7 @@ def ask_again(state: Outbound, event: Due, now: UnixSeconds) -> Step:
         return lapse(state, "subscription.given_up", state.problem or why)
     request = replace(state.request, tries=state.request.tries + 1)
     wake_at = resend_at(state, request.tries, event.entropy, now)
-    return Step(replace(state, request=request, wake_at=wake_at), (SendInvoiceRequest(request.bytes),))
+    return Step(replace(state, request=request, wake_at=wake_at), (SendInvoiceRequest(request.data),))
 
 
 def unreachable(state: Outbound, event: Unreachable, now: UnixSeconds) -> Step:

@@ -81,7 +81,7 @@ class PendingRequest:
     """A request that waits for its answer. Its bytes never change; a different request has another `attempt` (Q7)."""
 
     counter: int
-    bytes: bytes
+    data: bytes
     tries: int = 1
 
 

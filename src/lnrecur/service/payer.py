@@ -170,7 +170,7 @@ class PayerService:
         for state in self._manager.outbounds():
             if state.request is not None:
                 keys = self._keyring.payer(state.recurrence_id)
-                self.expect_answer(state.recurrence_id, keys.reply_path_id(state.request.bytes))
+                self.expect_answer(state.recurrence_id, keys.reply_path_id(state.request.data))
 
     def apply(self, recurrence_id: RecurrenceId, event: Callable[[], Event]) -> Step:
         """Load, step, save; again if somebody else was faster.

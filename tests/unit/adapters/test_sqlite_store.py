@@ -442,7 +442,7 @@ STORED_IN_VERSION_1 = {
     },
     "created_at": 1750000000,
     "phase": "requesting",
-    "request": {"counter": 2, "bytes": "AP8=", "tries": 1},
+    "request": {"counter": 2, "data": "AP8=", "tries": 1},
     "wake_at": 18446744073709551615,
 }
 

@@ -31,7 +31,7 @@ from lnrecur.recurrence.effects import (
     StoredEffect,
 )
 from lnrecur.recurrence.inbound_model import Inbound, OfferPolicy
-from lnrecur.recurrence.outbound_model import Outbound, PendingRequest
+from lnrecur.recurrence.outbound_model import Outbound
 
 ENCODING_VERSION: Final = 1
 
@@ -46,9 +46,6 @@ EFFECT_KINDS: Final[dict[str, type[StoredEffect]]] = {
 _KIND_OF: Final = {effect: kind for kind, effect in EFFECT_KINDS.items()}
 
 _T = TypeVar("_T")
-
-# The field `bytes` of this class hides the builtin of that name where msgspec looks up what its annotations mean.
-PendingRequest.__annotations__["bytes"] = bytes
 
 
 class _Envelope(msgspec.Struct):

@@ -28,8 +28,8 @@ demo: $(READY) ## A merchant, three subscribers and agreeing books, with play mo
 test: $(READY) ## All tests, with the coverage of the pure core
 	$(PYTEST) --cov --cov-report=term
 
-unit: $(READY) ## The fast tests only
-	$(PYTEST) -m "not slow"
+unit: $(READY) ## The unit tests, in under a minute
+	$(PYTEST) tests/unit
 
 lint: $(READY) ## Style and format
 	$(BIN)/ruff check .

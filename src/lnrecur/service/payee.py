@@ -23,7 +23,6 @@ from lnrecur.crypto.keys import PrivateKey
 from lnrecur.errors import UsageError
 from lnrecur.messaging.messenger import ContentsKind, Delivered, MessageContents
 from lnrecur.ports import (
-    Change,
     Clock,
     Conflict,
     Entropy,
@@ -55,7 +54,7 @@ from lnrecur.service.courier import Courier
 from lnrecur.service.invoicing import Invoicer
 from lnrecur.service.keyring import Keyring
 from lnrecur.service.recent import RecentAnswers
-from lnrecur.service.steps import records_of, stored_effects
+from lnrecur.service.steps import change_of, changes_nothing
 from lnrecur.values import BITCOIN, ChainHash, OfferId, Point, Preimage, UnixSeconds
 from lnrecur.wire.blinded_path import BlindedPath
 from lnrecur.wire.errors import WireError
@@ -252,17 +251,9 @@ class PayeeService:
             state = Inbound(offer_id, payer_id) if stored is None else stored.state
             now = self._clock.now()
             step = inbound.step(state, event(), now)
-            bookings, events = records_of(step.effects)
-            change = Change(
-                state=step.state,
-                version=None if stored is None else stored.version,
-                at=now,
-                outbox=stored_effects(step.effects),
-                events=events,
-                bookings=bookings,
-                receipt_cursor=cursor,
-            )
-            if step.state == state and not (change.outbox or events or bookings):
+            version = None if stored is None else stored.version
+            change = change_of(step.state, step.effects, version=version, at=now, receipt_cursor=cursor)
+            if changes_nothing(change, state):
                 if cursor is not None:
                     self._manager.save_receipt_cursor(cursor)
                 return step

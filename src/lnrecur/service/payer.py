@@ -14,7 +14,7 @@ from dataclasses import replace
 from lnrecur.bolt12.offer import Offer
 from lnrecur.errors import UsageError
 from lnrecur.messaging.messenger import ContentsKind, Delivered, MessageContents
-from lnrecur.ports import Change, Clock, Conflict, Entropy, RecurrenceManager, Stored
+from lnrecur.ports import Change, Clock, Conflict, Entropy, RecurrenceManager
 from lnrecur.recurrence import outbound
 from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_model import (
@@ -31,7 +31,7 @@ from lnrecur.recurrence.outbound_model import (
 from lnrecur.recurrence.windows import first_open_period
 from lnrecur.service.courier import Courier
 from lnrecur.service.keyring import Keyring
-from lnrecur.service.steps import records_of, stored_effects
+from lnrecur.service.steps import change_of, changes_nothing
 from lnrecur.values import BITCOIN, ChainHash, RecurrenceId
 
 _LOG = logging.getLogger("lnrecur.payer")
@@ -182,26 +182,15 @@ class PayerService:
             stored = self._manager.outbound(recurrence_id)
             if stored is None:
                 raise UsageError(f"no subscription {recurrence_id.hex()}", field="id")
-            step = outbound.step(stored.state, event(), self._clock.now())
+            now = self._clock.now()
+            step = outbound.step(stored.state, event(), now)
+            change = change_of(step.state, step.effects, version=stored.version, at=now)
+            if changes_nothing(change, stored.state):
+                return step
             try:
-                self._commit(stored, step)
+                self._manager.commit_outbound(change)
             except Conflict:
                 continue
+            self._on_change()
             return step
         raise Conflict(f"subscription {recurrence_id.hex()} is changed by others all the time")
-
-    def _commit(self, stored: Stored[Outbound], step: Step) -> None:
-        outbox = stored_effects(step.effects)
-        bookings, events = records_of(step.effects)
-        if step.state == stored.state and not outbox and not events:
-            return
-        change = Change(
-            state=step.state,
-            version=stored.version,
-            at=self._clock.now(),
-            outbox=outbox,
-            events=events,
-            bookings=bookings,
-        )
-        self._manager.commit_outbound(change)
-        self._on_change()

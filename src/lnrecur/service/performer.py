@@ -20,7 +20,6 @@ from lnrecur.ports import (
     OutboxEntry,
     PaymentPath,
     PayOrder,
-    PeerAddress,
     PeerUnreachable,
     RecurrenceManager,
     Rejected,
@@ -29,9 +28,16 @@ from lnrecur.ports import (
     Unavailable,
 )
 from lnrecur.recurrence.effects import AskPaymentStatus, Claim, FailBack, Pay, SendCancel, SendInvoiceRequest
-from lnrecur.recurrence.outbound_model import Event, PaymentFailed, PaymentSettled, PaymentUnknown, Unreachable
+from lnrecur.recurrence.outbound_model import (
+    Event,
+    Outbound,
+    PaymentFailed,
+    PaymentSettled,
+    PaymentUnknown,
+    Unreachable,
+)
 from lnrecur.service.addresses import parse_address
-from lnrecur.service.courier import Courier
+from lnrecur.service.courier import Courier, ReplyPathMaker
 from lnrecur.service.keyring import Keyring
 from lnrecur.service.payer import PayerService
 from lnrecur.values import Msat, NodeId, PaymentHash, RecurrenceId
@@ -96,19 +102,18 @@ class Performer:
     # --- messages ----------------------------------------------------------------------------------------------------
 
     async def _send_request(self, subject: RecurrenceId, request: bytes) -> None:
+        stored = self._manager.outbound(subject)
+        if stored is None:
+            return
         keys = self._keyring.payer(subject)
         path_id = keys.reply_path_id(request)
 
         def reply_path(via: Sequence[NodeId]) -> BlindedPath:
             return self._courier.messenger.reply_path(path_id, keys.reply_session_key(request), via)
 
-        stored = self._manager.outbound(subject)
-        if stored is None:
-            return
         self._payer.expect_answer(subject, path_id)
-        contents = MessageContents(ContentsKind.INVOICE_REQUEST, request)
         try:
-            await self._courier.send_to_offer(stored.state.offer, contents, reply_path, self._addresses(subject))
+            await self._send(stored.state, request, reply_path)
         except PeerUnreachable as error:
             told = str(error)
             self._payer.apply(subject, lambda: Unreachable(told))
@@ -117,17 +122,17 @@ class Performer:
         stored = self._manager.outbound(subject)
         if stored is None:
             return
-        contents = MessageContents(ContentsKind.INVOICE_REQUEST, request)
         try:
-            await self._courier.send_to_offer(stored.state.offer, contents, None, self._addresses(subject))
+            await self._send(stored.state, request, None)
         except PeerUnreachable as error:
             if tries < CANCEL_TRIES_MAX:
                 raise
             _LOG.info("the payee of %s is not told of the cancel: %s", subject.hex(), error)
 
-    def _addresses(self, subject: RecurrenceId) -> list[PeerAddress]:
-        stored = self._manager.outbound(subject)
-        return [] if stored is None else [parse_address(text) for text in stored.state.terms.via]
+    async def _send(self, state: Outbound, request: bytes, reply_path: ReplyPathMaker | None) -> None:
+        contents = MessageContents(ContentsKind.INVOICE_REQUEST, request)
+        addresses = [parse_address(text) for text in state.terms.via]
+        await self._courier.send_to_offer(state.offer, contents, reply_path, addresses)
 
     # --- money going out ---------------------------------------------------------------------------------------------
 

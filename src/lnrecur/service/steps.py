@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from lnrecur.ports import Change
+from lnrecur.ports.manager import S
 from lnrecur.recurrence.effects import (
     AskPaymentStatus,
     Book,
@@ -14,19 +16,33 @@ from lnrecur.recurrence.effects import (
     Pay,
     SendCancel,
     SendInvoiceRequest,
-    StoredEffect,
 )
+from lnrecur.values import UnixSeconds
 
 _STORED = (SendInvoiceRequest, SendCancel, Pay, AskPaymentStatus, Claim, FailBack)
 
 
-def stored_effects(effects: Iterable[Effect]) -> tuple[StoredEffect, ...]:
-    """What goes through the outbox."""
-    return tuple(effect for effect in effects if isinstance(effect, _STORED))
-
-
-def records_of(effects: Iterable[Effect]) -> tuple[tuple[Book, ...], tuple[Emit, ...]]:
-    """The bookings and the events of a step."""
+def change_of(
+    state: S,
+    effects: Iterable[Effect],
+    *,
+    version: int | None,
+    at: UnixSeconds,
+    receipt_cursor: str | None = None,
+) -> Change[S]:
+    """What a step leaves to be stored, in one transaction; `version` and `at` are those the step started from."""
     kept = tuple(effects)
-    bookings = tuple(effect for effect in kept if isinstance(effect, Book))
-    return bookings, tuple(effect for effect in kept if isinstance(effect, Emit))
+    return Change(
+        state=state,
+        version=version,
+        at=at,
+        outbox=tuple(effect for effect in kept if isinstance(effect, _STORED)),
+        events=tuple(effect for effect in kept if isinstance(effect, Emit)),
+        bookings=tuple(effect for effect in kept if isinstance(effect, Book)),
+        receipt_cursor=receipt_cursor,
+    )
+
+
+def changes_nothing(change: Change[S], before: S) -> bool:
+    """Whether there is nothing to store of it: the same state, nothing to do, nothing to tell."""
+    return change.state == before and not (change.outbox or change.events or change.bookings)

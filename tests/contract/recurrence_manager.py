@@ -124,7 +124,7 @@ def full_inbound_state() -> Inbound:
         basetime=U64_MAX,
         next_counter=2**32,
         reserved=Reservation(5, PaymentHash(sha256(b"reserved"))),
-        open_invoice=OpenInvoice(5, PaymentHash(sha256(b"open")), sha256(b"request")),
+        open_invoice=OpenInvoice(5, PaymentHash(sha256(b"open"))),
         payments=5,
         received_msat=Msat(2**64 - 1),
         surplus_msat=Msat(1),

@@ -32,7 +32,7 @@ def request_arrived(state: Inbound, event: RequestArrived, now: UnixSeconds) -> 
     )
     if state.phase is not Phase.ACTIVE or request.counter is None:
         return Step(state, (issued,))
-    opened = OpenInvoice(request.counter, PaymentHash(sha256(event.preimage)), sha256(request.to_bytes()))
+    opened = OpenInvoice(request.counter, PaymentHash(sha256(event.preimage)))
     return Step(replace(state, open_invoice=opened), (*_withdraw(state, "a newer invoice takes its place"), issued))
 
 

@@ -69,7 +69,6 @@ class OpenInvoice:
 
     counter: int
     payment_hash: PaymentHash
-    request_digest: bytes
 
 
 @dataclass(frozen=True, slots=True)

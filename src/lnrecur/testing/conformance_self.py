@@ -185,8 +185,7 @@ def _history(offer: Offer, request: VerifiedInvoiceRequest, paid: Given, policy:
     if paid["cancelled"]:
         return replace(state, phase=Phase.CANCELLED)
     if paid["open"] is not None:
-        digest = sha256(bytes.fromhex(paid["open"]))
-        return replace(state, open_invoice=OpenInvoice(payments, context.payment_hash, digest))
+        return replace(state, open_invoice=OpenInvoice(payments, context.payment_hash))
     return state
 
 

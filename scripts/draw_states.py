@@ -14,12 +14,13 @@ import inspect
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
+
+from generated_page import DOCS, write_or_check
 
 from lnrecur.recurrence import inbound, inbound_model, outbound, outbound_model
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "states.md"
+PAGE = DOCS / "states.md"
 Table = Mapping[tuple[Any, type[Any]], tuple[Any, frozenset[Any]]]
 
 HEAD = """# The states of a subscription
@@ -28,17 +29,6 @@ Drawn by `scripts/draw_states.py` from the transition tables in `recurrence/outb
 do not edit. An arrow says that an event *may* lead there; what decides is in the table below each diagram.
 Events that change nothing in a state are left out of the tables. Not drawn: events that leave the state as it is.
 """
-
-
-def main() -> int:
-    page = render()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(page)
-        return 0
-    if PAGE.exists() and PAGE.read_text() == page:
-        return 0
-    print(f"{PAGE.name} is not what the transition tables say: run python scripts/draw_states.py", file=sys.stderr)
-    return 1
 
 
 def render() -> str:
@@ -103,4 +93,4 @@ def descriptions(phases: type[StrEnum]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(PAGE, render(), "draw_states.py"))

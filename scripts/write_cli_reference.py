@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
+from generated_page import DOCS, write_or_check
 
 from lnrecur.cli.main import main as lnrecur
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
+PAGE = DOCS / "cli.md"
 WIDTH = 110
 
 HEAD = """# The command
@@ -30,17 +30,6 @@ Written by `scripts/write_cli_reference.py` from the command's own help; do not 
   see [settings.md](settings.md). `decode` and `preview` need none.
 - The HTTP API beneath is described in [http-api.md](http-api.md).
 """
-
-
-def main() -> int:
-    page = render()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(page)
-        return 0
-    if PAGE.exists() and PAGE.read_text() == page:
-        return 0
-    print(f"{PAGE.name} is not what the command says: run python scripts/write_cli_reference.py", file=sys.stderr)
-    return 1
 
 
 def render() -> str:
@@ -64,4 +53,4 @@ def section(context: click.Context) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(PAGE, render(), "write_cli_reference.py"))

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
+
+from generated_page import DOCS, write_or_check
 
 from lnrecur.recurrence.rulebook import GROUPS, all_rules
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "rules.md"
+PAGE = DOCS / "rules.md"
 TABLE = re.compile(r"<!-- rules of ([A-Z ]+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
-def main() -> None:
+def render() -> str:
+    """The page as it is, with its tables written anew."""
     page = PAGE.read_text()
     shown = {group for groups in TABLE.findall(page) for group in groups.split()}
     if shown != set(GROUPS):
         sys.exit(f"docs/rules.md has no table for {', '.join(sorted(set(GROUPS) - shown))}")
-    written = TABLE.sub(lambda found: table(found[1]), page)
-    if "--check" not in sys.argv:
-        PAGE.write_text(written)
-    elif written != page:
-        sys.exit("docs/rules.md is stale: run `make docs`")
+    return TABLE.sub(lambda found: table(found[1]), page)
 
 
 def table(groups: str) -> str:
@@ -33,4 +31,4 @@ def table(groups: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(write_or_check(PAGE, render(), "write_rules.py"))

@@ -50,6 +50,7 @@ from lnrecur.ports.peers import (
     PeerLink,
     PeerUnreachable,
 )
+from lnrecur.ports.rates import RateSource, RateUnavailable
 
 __all__ = [
     "Clock",
@@ -60,6 +61,8 @@ __all__ = [
     "Conflict",
     "OfferRecord",
     "OutboxEntry",
+    "RateSource",
+    "RateUnavailable",
     "RecurrenceManager",
     "Role",
     "StoreError",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lnrecur.errors import LnrecurError
 from lnrecur.messaging.messenger import Messenger
-from lnrecur.ports import Clock, Entropy, MessageRouter, MoneyNode, PeerLink, RecurrenceManager
+from lnrecur.ports import Clock, Entropy, MessageRouter, MoneyNode, PeerLink, RateSource, RecurrenceManager
 from lnrecur.service.courier import Courier
 from lnrecur.service.invoicing import Invoicer
 from lnrecur.service.keyring import Keyring
@@ -30,6 +30,8 @@ class Parts:
     clock: Clock
     entropy: Entropy
     chain: ChainHash
+    rates: RateSource | None = None
+    """None: nothing in a currency can be sold or paid."""
 
 
 class Services:

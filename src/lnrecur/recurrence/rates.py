@@ -1,0 +1,38 @@
+"""What a bitcoin costs in a currency, and amounts of that currency in msat and back: whole numbers only.
+
+An offer in a currency names its amount in the currency's minor unit (ISO 4217: cents, where there are cents). A rate is
+the price of one bitcoin in that same unit, so no exponent is needed to convert.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from lnrecur.recurrence.errors import PriceError
+from lnrecur.values import Msat, UnixSeconds
+
+MSAT_PER_BTC: Final = 100_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeRate:
+    """One bitcoin costs `minor_per_btc` minor units of `currency` (ISO 4217, capitals), as `source` said at `at`."""
+
+    currency: str
+    minor_per_btc: int
+    at: UnixSeconds
+    source: str
+
+    def __post_init__(self) -> None:
+        """Refuse what is no price."""
+        if self.minor_per_btc <= 0:
+            raise PriceError(f"a bitcoin cannot cost {self.minor_per_btc} of {self.currency} ({self.source})")
+
+    def msat(self, minor: int) -> Msat:
+        """What `minor` units are worth, rounded up to the msat: nobody is sold anything below its price (Q17)."""
+        return Msat(-(-minor * MSAT_PER_BTC // self.minor_per_btc))
+
+    def minor(self, msat: int) -> int:
+        """What `msat` are worth, rounded up to the minor unit."""
+        return -(-msat * self.minor_per_btc // MSAT_PER_BTC)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lnrecur.messaging.errors import ConnectionOver, MessagingError, NotReady, PeerHungUp, PeerTooSlow
-from lnrecur.messaging.features import ONION_MESSAGES
+from lnrecur.messaging.features import takes_onion_messages
 from lnrecur.messaging.peer import PeerEvent, PeerReady, PeerSession
 from lnrecur.ports import PeerUnreachable
 from lnrecur.values import NodeId
@@ -76,7 +76,7 @@ class PeerConnection:
     @property
     def takes_onion_messages(self) -> bool:
         """Whether the peer is ready and offers onion messages."""
-        return self.init is not None and self.alive and self.init.has_feature(ONION_MESSAGES)
+        return self.init is not None and self.alive and takes_onion_messages(self.init)
 
     def send(self, message: OnionMessage) -> None:
         """Hand over a message to be written as soon as the socket takes it.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from lnrecur.messaging.errors import UnknownRequiredFeature
+from lnrecur.wire.messages import Init
 
 
 class Feature(NamedTuple):
@@ -42,24 +43,36 @@ FEATURES: Final = (
     Feature(34, "option_quiesce", "BOLT 9"),
     Feature(36, "option_attribution_data", "BOLT 9"),
     Feature(38, "option_onion_messages", "BOLT 9", "LDK and LND forward onion messages only to a peer that offers it"),
-    Feature(40, "zero_fee_commitments", "proposed for BOLT 9"),
+    Feature(40, "zero_fee_commitments", "BOLT 9"),
     Feature(42, "option_provide_storage", "BOLT 9"),
     Feature(44, "option_channel_type", "BOLT 9"),
     Feature(46, "option_scid_alias", "BOLT 9"),
     Feature(48, "option_payment_metadata", "BOLT 9"),
     Feature(50, "option_zeroconf", "BOLT 9"),
     Feature(54, "keysend", "bLIP 3"),
-    Feature(56, "trampoline_routing", "proposed for BOLT 9"),
+    Feature(56, "trampoline_routing", "bolts pull request 836"),
     Feature(60, "option_simple_close", "BOLT 9"),
     Feature(62, "option_splice", "BOLT 9"),
-    Feature(80, "option_simple_taproot", "proposed for BOLT 9"),
-    Feature(256, "hosted_channels", "bLIP 12"),
+    Feature(66, "option_onion_messages_only_channels", "BOLT 9"),
+    Feature(80, "option_simple_taproot", "bolt-simple-taproot.md"),
+    Feature(148, "trampoline_payment_prototype", "Eclair"),
+    Feature(180, "option_simple_taproot_staging", "bolt-simple-taproot.md"),
+    Feature(256, "hosted_channels", "bLIP 17"),
     Feature(258, "dns_resolver", "bLIP 32"),
 )
-"""Every feature we know by name. Those with a reason in the last column we offer, by their odd bit."""
+"""Every feature we know by name. Those with a reason in the last column we offer, by their odd bit.
+
+Compared with BOLT 9 as of 2026-08-26 (lightning/bolts 1528972): it has all rows above that say so, and no others.
+"""
 
 ONION_MESSAGES: Final = 38
 """The even bit of option_onion_messages, for `Init.has_feature`."""
+
+ONLY_WITH_CHANNELS: Final = 66
+"""The even bit of option_onion_messages_only_channels (BOLT 4): onion messages of a peer without a channel are dropped.
+
+We have no channels, so a peer with this bit takes none from us, whatever its bits 38 and 39 say.
+"""
 
 _KNOWN_EVEN_BITS: Final = frozenset(feature.even_bit for feature in FEATURES)
 
@@ -80,6 +93,11 @@ def feature_bits(features: bytes) -> frozenset[int]:
 
 OFFERED: Final = feature_bytes(frozenset(feature.even_bit + 1 for feature in FEATURES if feature.offered_because))
 """The features field of our init."""
+
+
+def takes_onion_messages(init: Init) -> bool:
+    """Whether a peer without channels, as we are, can have onion messages forwarded by the sender of this init."""
+    return init.has_feature(ONION_MESSAGES) and not init.has_feature(ONLY_WITH_CHANNELS)
 
 
 def check_peer_features(features: bytes) -> None:

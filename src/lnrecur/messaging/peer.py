@@ -43,6 +43,7 @@ from lnrecur.noise.transport import NoiseTransport
 from lnrecur.values import ChainHash, NodeId, chain_name
 from lnrecur.wire.errors import WireError
 from lnrecur.wire.messages import (
+    ALL_CHANNELS,
     ErrorMessage,
     Init,
     Message,
@@ -72,7 +73,7 @@ class Reaction(Enum):
     NOTE_PONG = auto()
     DELIVER = auto()
     TELL_WARNING = auto()
-    END_BY_ERROR = auto()
+    LOOK_AT_CHANNEL = auto()
     LOOK_AT_TYPE = auto()
     REFUSE_FIRST = auto()
     REFUSE_SECOND_INIT = auto()
@@ -82,7 +83,7 @@ REACTIONS: Final[dict[PeerState, dict[type[Message], Reaction]]] = {
     PeerState.AWAITING_INIT: {
         Init: Reaction.CHECK_INIT,
         WarningMessage: Reaction.TELL_WARNING,
-        ErrorMessage: Reaction.END_BY_ERROR,
+        ErrorMessage: Reaction.LOOK_AT_CHANNEL,
         Ping: Reaction.REFUSE_FIRST,
         Pong: Reaction.REFUSE_FIRST,
         OnionMessage: Reaction.REFUSE_FIRST,
@@ -91,7 +92,7 @@ REACTIONS: Final[dict[PeerState, dict[type[Message], Reaction]]] = {
     PeerState.READY: {
         Init: Reaction.REFUSE_SECOND_INIT,
         WarningMessage: Reaction.TELL_WARNING,
-        ErrorMessage: Reaction.END_BY_ERROR,
+        ErrorMessage: Reaction.LOOK_AT_CHANNEL,
         Ping: Reaction.ANSWER_PING,
         Pong: Reaction.NOTE_PONG,
         OnionMessage: Reaction.DELIVER,
@@ -149,9 +150,15 @@ class OnionMessageReceived:
 
 @dataclass(frozen=True, slots=True)
 class PeerWarned:
-    """The peer disliked something. The text is the peer's, with unprintable characters replaced."""
+    """The peer disliked something, and the connection goes on.
+
+    An error about one channel comes here too: we have no channels, so BOLT 1 has it ignored.
+    """
 
     text: str
+    """The peer's words, with unprintable characters replaced."""
+    channel_id: bytes = ALL_CHANNELS
+    is_error: bool = False
 
 
 PeerEvent = PeerReady | OnionMessageReceived | PeerWarned
@@ -349,9 +356,11 @@ class PeerSession:
             case Reaction.DELIVER, OnionMessage():
                 events.append(OnionMessageReceived(message))
             case Reaction.TELL_WARNING, WarningMessage():
-                events.append(PeerWarned(message.text))
-            case Reaction.END_BY_ERROR, ErrorMessage():
-                raise PeerSaidError(f"the peer sent an error: {message.text[:300]!r}")
+                events.append(PeerWarned(message.text, message.channel_id))
+            case Reaction.LOOK_AT_CHANNEL, ErrorMessage():
+                if message.channel_id == ALL_CHANNELS:
+                    raise PeerSaidError(f"the peer sent an error: {message.text[:300]!r}")
+                events.append(PeerWarned(message.text, message.channel_id, is_error=True))
             case Reaction.LOOK_AT_TYPE, UnknownMessage():
                 if not message.may_be_ignored and message.type not in IGNORED_EVEN_MESSAGES:
                     raise UnknownEvenMessage(message.type)

@@ -13,8 +13,11 @@ from lnrecur.wire.tlv import TlvRecord, TlvStream
 MESSAGE_MAX = 65535
 """Longest message BOLT 8 can carry, its two bytes of type included."""
 
+ALL_CHANNELS = bytes(32)
+"""The channel_id of errors and warnings that are about the whole connection (BOLT 1)."""
+
+_CHANNEL_ID_SIZE = 32
 _NETWORKS_TYPE = 1
-_CHANNEL_UNKNOWN = bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,9 @@ class Init:
         features = reader.take(reader.integer(2, "flen"), "features")
         merged = int.from_bytes(global_features, "big") | int.from_bytes(features, "big")
         stream = TlvStream.from_bytes(reader.rest())
+        for record in stream:
+            if record.type % 2 == 0:  # all that are defined are odd: 1 networks, 3 remote_addr, 5 option_will_fund
+                raise WireError("init must be understood, and this even field is unknown", tlv_type=record.type)
         networks = stream.get(_NETWORKS_TYPE) or b""
         if len(networks) % 32:
             raise WireError("networks is a list of 32-byte chain hashes", tlv_type=_NETWORKS_TYPE)
@@ -53,20 +59,22 @@ class Init:
 
 @dataclass(frozen=True, slots=True)
 class ErrorMessage:
-    """The peer gives up on us and will hang up."""
+    """The peer gives up on a channel, or on us altogether if `channel_id` is `ALL_CHANNELS`."""
 
     TYPE: ClassVar = 17
 
     text: str
+    channel_id: bytes = ALL_CHANNELS
 
     def to_bytes(self) -> bytes:
-        """The whole message, about no channel in particular."""
-        return _told(self.TYPE, self.text)
+        """The whole message."""
+        return _told(self.TYPE, self.channel_id, self.text)
 
     @classmethod
     def read(cls, reader: ByteReader) -> ErrorMessage:
         """Read what follows the type."""
-        return cls(_read_told(reader))
+        channel_id, text = _read_told(reader)
+        return cls(text, channel_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +84,17 @@ class WarningMessage:
     TYPE: ClassVar = 1
 
     text: str
+    channel_id: bytes = ALL_CHANNELS
 
     def to_bytes(self) -> bytes:
-        """The whole message, about no channel in particular."""
-        return _told(self.TYPE, self.text)
+        """The whole message."""
+        return _told(self.TYPE, self.channel_id, self.text)
 
     @classmethod
     def read(cls, reader: ByteReader) -> WarningMessage:
         """Read what follows the type."""
-        return cls(_read_told(reader))
+        channel_id, text = _read_told(reader)
+        return cls(text, channel_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +205,12 @@ def read_message(data: bytes) -> Message:
     return read(reader)
 
 
-def _told(message_type: int, text: str) -> bytes:
+def _told(message_type: int, channel_id: bytes, text: str) -> bytes:
     data = text.encode()
-    return b"".join([message_type.to_bytes(2, "big"), _CHANNEL_UNKNOWN, len(data).to_bytes(2, "big"), data])
+    return b"".join([message_type.to_bytes(2, "big"), channel_id, len(data).to_bytes(2, "big"), data])
 
 
-def _read_told(reader: ByteReader) -> str:
-    reader.take(32, "channel_id")
+def _read_told(reader: ByteReader) -> tuple[bytes, str]:
+    channel_id = reader.take(_CHANNEL_ID_SIZE, "channel_id")
     text = reader.take(reader.integer(2, "len"), "data").decode(errors="replace")
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return channel_id, "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

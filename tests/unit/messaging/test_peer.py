@@ -33,6 +33,7 @@ from lnrecur.messaging.features import (
     check_peer_features,
     feature_bits,
     feature_bytes,
+    takes_onion_messages,
 )
 from lnrecur.messaging.peer import (
     REACTIONS,
@@ -61,6 +62,7 @@ from lnrecur.wire.messages import (
 
 ALICE, BOB, ALICE_ONCE, BOB_ONCE = (PrivateKey(bytes([number]) * 32) for number in range(1, 5))
 SETTINGS = PeerSettings(REGTEST, handshake_seconds=10, init_seconds=5, idle_seconds=60, pong_seconds=20)
+CHANNEL = bytes(31) + b"\x01"
 ONION = OnionMessage(Point(ALICE_ONCE.point), bytes(1366))
 
 
@@ -188,6 +190,16 @@ def test_a_warning_is_told_before_and_after_init() -> None:
     assert peer.say(WarningMessage("mind the gap")) == [PeerWarned("mind the gap")]
     peer.ready()
     assert peer.say(WarningMessage("again")) == [PeerWarned("again")]
+
+
+def test_an_error_about_a_channel_is_told_and_ends_nothing() -> None:
+    peer = ScriptedPeer()
+    told = PeerWarned("no such channel", CHANNEL, is_error=True)
+    assert peer.say(ErrorMessage("no such channel", CHANNEL)) == [told]
+    peer.ready()
+    assert peer.say(ErrorMessage("no such channel", CHANNEL)) == [told]
+    assert peer.say(WarningMessage("mind it", CHANNEL)) == [PeerWarned("mind it", CHANNEL)]
+    assert peer.say(ONION) == [OnionMessageReceived(ONION)]
 
 
 @pytest.mark.parametrize("message_type", [257, 265, 513 + 2, 65535])
@@ -396,8 +408,8 @@ MESSAGES = st.one_of(
     st.builds(Ping, st.integers(0, 300) | st.just(65532), st.integers(0, 50)),
     st.builds(Pong, st.integers(0, 50)),
     st.builds(OnionMessage, st.just(ONION.path_key), st.binary(max_size=100)),
-    st.builds(WarningMessage, st.text("abc", max_size=20)),
-    st.builds(ErrorMessage, st.text("abc", max_size=20)),
+    st.builds(WarningMessage, st.text("abc", max_size=20), st.binary(min_size=32, max_size=32)),
+    st.builds(ErrorMessage, st.text("abc", max_size=20), st.sampled_from([bytes(32), CHANNEL])),
     st.builds(UnknownMessage, st.integers(20, 500) | st.integers(514, 65535), st.binary(max_size=20)),
     st.just(Init(OFFERED, (REGTEST,))),
 )
@@ -485,8 +497,16 @@ def test_the_required_features_of_real_nodes_are_no_obstacle(features: str) -> N
 
 
 def test_a_feature_field_of_64_kilobytes_is_read_at_once() -> None:
-    with pytest.raises(UnknownRequiredFeature, match=r"2, 32, 52, 58, 64, 66, 68, 70, \.\.\."):
+    with pytest.raises(UnknownRequiredFeature, match=r"2, 32, 52, 58, 64, 68, 70, 72, \.\.\."):
         check_peer_features(b"\xff" * 65000)
+
+
+@pytest.mark.parametrize(
+    ("bits", "takes"),
+    [({39}, True), ({38}, True), (set(), False), ({67}, False), ({39, 67}, False), ({38, 66}, False)],
+)
+def test_a_peer_takes_onion_messages_unless_it_wants_a_channel_for_them(bits: set[int], takes: bool) -> None:
+    assert takes_onion_messages(Init(feature_bytes(frozenset(bits)))) is takes
 
 
 @given(bits=st.frozensets(st.integers(0, 600)))

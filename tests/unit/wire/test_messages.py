@@ -19,12 +19,15 @@ from lnrecur.wire.messages import (
 )
 
 PATH_KEY = Point(b"\x02" + bytes(32))
+CHANNEL = bytes(range(32))
 
 LAYOUTS = [
     (Init(bytes.fromhex("800000a202"), (REGTEST,)), "0010 0000 0005 800000a202 01 20" + REGTEST.hex()),
     (Init(b""), "0010 0000 0000"),
     (ErrorMessage("no"), "0011" + 64 * "0" + "0002" + b"no".hex()),
     (WarningMessage("hm"), "0001" + 64 * "0" + "0002" + b"hm".hex()),
+    (ErrorMessage("no", CHANNEL), "0011" + CHANNEL.hex() + "0002" + b"no".hex()),
+    (WarningMessage("hm", CHANNEL), "0001" + CHANNEL.hex() + "0002" + b"hm".hex()),
     (Ping(16, 2), "0012 0010 0002 0000"),
     (Pong(3), "0013 0003 000000"),
     (OnionMessage(PATH_KEY, b"\xaa\xbb"), "0201" + PATH_KEY.hex() + "0002 aabb"),
@@ -72,6 +75,13 @@ def test_networks_that_are_no_list_of_hashes_are_refused(size: int) -> None:
     with pytest.raises(WireError, match="32-byte chain hashes") as failure:
         read_message(bytes.fromhex("0010 0000 0000 01") + bytes([size]) + bytes(size))
     assert failure.value.tlv_type == 1
+
+
+def test_an_unknown_even_field_of_init_is_refused_and_an_odd_one_is_not() -> None:
+    with pytest.raises(WireError, match="even field") as failure:
+        read_message(bytes.fromhex("0010 0000 0000 0200"))
+    assert failure.value.tlv_type == 2
+    assert read_message(bytes.fromhex("0010 0000 0000 03020102 0700")) == Init(b"")
 
 
 @pytest.mark.parametrize(("bit", "offered"), [(38, True), (39, True), (37, False), (40, False)])

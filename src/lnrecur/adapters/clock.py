@@ -18,6 +18,10 @@ class SystemClock:
         """The current time, whole seconds."""
         return UnixSeconds(int(time.time()))
 
+    def precise(self) -> float:
+        """The current time as exactly as the machine tells it."""
+        return time.time()
+
     async def sleep_until(self, moment: float) -> None:
         """Return once the wall clock shows `moment`.
 

@@ -14,6 +14,10 @@ class Clock(Protocol):
         """The current time."""
         ...
 
+    def precise(self) -> float:
+        """The current time with its fractions of a second: for pacing, never for money."""
+        ...
+
     async def sleep_until(self, moment: float) -> None:
         """Return once the clock shows `moment` (seconds since 1970; fractions allowed), at once if it has passed."""
         ...

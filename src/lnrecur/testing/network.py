@@ -2,6 +2,9 @@
 
 Everything random follows from the seed, so what happened once happens again. Each node handles the messages it gets one
 at a time and in the order of their arrival, as over TCP; a handler that waits keeps back only its own node.
+
+Everybody is a peer of everybody until `lay_out` says who is connected to whom. A receiver may let through only so many
+messages from each of its peers (`limit`), and drop the rest without a word, as Core Lightning does.
 """
 
 from __future__ import annotations
@@ -9,9 +12,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 
+from lnrecur.errors import UsageError
 from lnrecur.ports import Clock, OnionMessageHandler, PeerAddress, PeerUnreachable
 from lnrecur.values import NodeId
 from lnrecur.wire.messages import OnionMessage
@@ -34,8 +39,39 @@ class Faults:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimit:
+    """What a receiver lets through from one peer: a burst, then one each `every_s`; Core Lightning's defaults."""
+
+    burst: int = 4
+    every_s: float = 0.25
+
+
+@dataclass(slots=True)
+class _Turnstile:
+    """One peer's tokens at one receiver: one more for every whole interval that has passed."""
+
+    limit: RateLimit
+    counted_from: float
+    tokens: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tokens = self.limit.burst
+
+    def passes(self, now: float) -> bool:
+        intervals = int((now - self.counted_from) / self.limit.every_s)
+        self.counted_from += intervals * self.limit.every_s
+        self.tokens = min(self.limit.burst, self.tokens + intervals)
+        if self.tokens == self.limit.burst:
+            self.counted_from = now
+        if not self.tokens:
+            return False
+        self.tokens -= 1
+        return True
+
+
+@dataclass(frozen=True, slots=True)
 class _UnderWay:
-    arrives_at: int
+    arrives_at: float
     sender: NodeId
     receiver: NodeId
     message: OnionMessage
@@ -47,12 +83,20 @@ class MemoryNetwork:
     def __init__(self, seed: int = 0, faults: Faults | None = None, clock: Clock | None = None) -> None:
         """A network without nodes; what it does to messages may be changed at any time through `faults`."""
         self.faults = faults or Faults()
+        self.limit: RateLimit | None = None
+        """What every node lets through from each peer; None: everything."""
+        self.throttled = 0
+        """How many messages were dropped because of the limit."""
+        self.listening: set[NodeId] = set()
+        """Who can be dialled by nodes that are not connected to it; of importance once connections are laid out."""
         self.links: dict[NodeId, MemoryLink] = {}
         self.submitted = 0
         """How many messages were sent, lost ones included."""
         self.failures: list[BaseException] = []
         """What handlers raised: bugs, since whatever can be wrong with a message is for them to handle."""
         self._clock = clock
+        self._wires: set[frozenset[NodeId]] | None = None
+        self._turnstiles: dict[tuple[NodeId, NodeId], _Turnstile] = {}
         self._under_way: list[_UnderWay] = []
         self._watchers: list[Watcher] = []
         self._chance = random.Random(seed)  # noqa: S311 - reproducible faults, not secrets
@@ -68,6 +112,48 @@ class MemoryNetwork:
         link = self.links.pop(node_id, None)
         if link is not None:
             link.stop()
+
+    # --- who is connected to whom ------------------------------------------------------------------------------------
+
+    def lay_out(self, *chains: Sequence[NodeId]) -> None:
+        """From now on only neighbours in these chains are connected: a line is one chain, a star a pair per leaf.
+
+        Nodes may be named before they join, and their connections outlive their absence.
+        """
+        self._wires = set()
+        for chain in chains:
+            for one, other in pairwise(chain):
+                self.connect(one, other)
+
+    def connect(self, one: NodeId, other: NodeId) -> None:
+        """Connect two nodes; harmless where everybody is connected.
+
+        Raises:
+            UsageError: it is one and the same node.
+        """
+        if one == other:
+            raise UsageError("a node has no connection to itself", field="other")
+        if self._wires is not None:
+            self._wires.add(frozenset((one, other)))
+
+    def disconnect(self, one: NodeId, other: NodeId) -> None:
+        """Take a connection away.
+
+        Raises:
+            UsageError: connections were not laid out: everybody is connected.
+        """
+        if self._wires is None:
+            raise UsageError("lay out the connections before taking one away", field="one")
+        self._wires.discard(frozenset((one, other)))
+
+    def peers_of(self, node_id: NodeId) -> frozenset[NodeId]:
+        """Who is up and connected to a node."""
+        others = frozenset(self.links) - {node_id}
+        if self._wires is None:
+            return others
+        return frozenset(other for other in others if frozenset((node_id, other)) in self._wires)
+
+    # --- what is under way -------------------------------------------------------------------------------------------
 
     def watch(self, watcher: Watcher) -> None:
         """Show every message to `watcher` when it is sent."""
@@ -97,23 +183,32 @@ class MemoryNetwork:
         self._under_way = [message for message in self._under_way if message.arrives_at > now]
         for one in arrived:
             link = self.links.get(one.receiver)
-            if link is not None:
+            if link is not None and self._lets_through(one.sender, one.receiver):
                 link.take(one.sender, one.message)
         return len(arrived)
 
-    def next_arrival(self) -> int | None:
+    def _lets_through(self, sender: NodeId, receiver: NodeId) -> bool:
+        if self.limit is None:
+            return True
+        now = self._now()
+        turnstile = self._turnstiles.setdefault((sender, receiver), _Turnstile(self.limit, now))
+        passes = turnstile.passes(now)
+        self.throttled += not passes
+        return passes
+
+    def next_arrival(self) -> float | None:
         """When the next message that is under way arrives; None if there is none."""
         return min((message.arrives_at for message in self._under_way), default=None)
 
     def _happens(self, chance: float) -> bool:
         return self._chance.random() < chance
 
-    def _now(self) -> int:
-        return 0 if self._clock is None else self._clock.now()
+    def _now(self) -> float:
+        return 0 if self._clock is None else self._clock.precise()
 
 
 class MemoryLink:
-    """One node's `lnrecur.ports.PeerLink` into a `MemoryNetwork`: everybody on it is a peer of everybody."""
+    """One node's `lnrecur.ports.PeerLink` into a `MemoryNetwork`."""
 
     def __init__(self, node_id: NodeId, network: MemoryNetwork) -> None:
         self.node_id = node_id
@@ -123,19 +218,29 @@ class MemoryLink:
         self._handling: asyncio.Task[None] | None = None
 
     async def reach(self, address: PeerAddress) -> None:
-        """There is a connection to everybody who is up."""
-        if address.node_id not in self.peers():
+        """Have a connection to somebody who is up and, where connections are laid out, listens.
+
+        Raises:
+            PeerUnreachable: there is none, and none can be made.
+        """
+        if address.node_id in self.peers():
+            return
+        if not self.is_up() or address.node_id not in self._network.links:
             raise PeerUnreachable(f"{address} is down")
+        if address.node_id not in self._network.listening:
+            raise PeerUnreachable(f"{address} does not listen")
+        self._network.connect(self.node_id, address.node_id)
 
     async def send(self, peer: NodeId, message: OnionMessage) -> None:
         """Submit to the network."""
         if peer not in self.peers():
-            raise PeerUnreachable(f"{peer.hex()} is down")
+            told = "is no peer of ours" if peer in self._network.links else "is down"
+            raise PeerUnreachable(f"{peer.hex()} {told}")
         self._network.submit(self.node_id, peer, message)
 
     def peers(self) -> frozenset[NodeId]:
-        """Everybody else who is up; nobody once this node has left."""
-        return frozenset(self._network.links) - {self.node_id} if self.is_up() else frozenset()
+        """Everybody who is up and connected to this node; nobody once this node has left."""
+        return self._network.peers_of(self.node_id) if self.is_up() else frozenset()
 
     def is_up(self) -> bool:
         """Whether this node is in the network, in this life of it."""

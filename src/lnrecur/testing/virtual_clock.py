@@ -28,6 +28,10 @@ class VirtualClock:
         """The current time; fractions of a second are cut off."""
         return UnixSeconds(int(self._time))
 
+    def precise(self) -> float:
+        """The current time, with fractions of a second."""
+        return self._time
+
     async def sleep_until(self, moment: float) -> None:
         """Return once the clock was advanced to `moment` or beyond, at once if it is there already."""
         if moment <= self._time:

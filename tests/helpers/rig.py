@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -48,12 +48,12 @@ def recurring(**changes: Any) -> Recurrence:
 
 def publish(
     merchant: RigNode, recurrence: Recurrence | None = None, *, policy: OfferPolicy | None = None,
-    blinded: bool = False, **changes: Any
+    blinded: bool = False, via: Sequence[RigNode] = (), **changes: Any
 ) -> Offer:  # fmt: skip
     """Have the merchant publish an offer at ten sat."""
     terms = OfferTerms(description="a thing", amount=PRICE, recurrence=recurrence or recurring())
     record: OfferRecord = merchant.payee.create_offer(
-        replace(terms, **changes), policy or OfferPolicy(), blinded=blinded
+        replace(terms, **changes), policy or OfferPolicy(), blinded=blinded, via=[peer.node_id for peer in via]
     )
     return Offer.from_bytes(record.offer)
 
@@ -342,7 +342,11 @@ class Hand:
         await self._rig.settle()
 
     async def ask(self, offer: Offer, request: InvoiceRequest | bytes) -> list[MessageContents]:
-        """Send an invoice_request to the issuer of an offer; answers what comes back."""
+        """Send an invoice_request to the issuer of an offer; answers what comes back.
+
+        It takes a breath before it asks, for answers to one peer are paced.
+        """
+        await self._rig.run_for(1)
         before = len(self.answers)
         data = request if isinstance(request, bytes) else request.to_bytes()
         to = offer.paths[0] if offer.paths else DirectDestination(NodeId(offer.issuer_id or b""))

@@ -99,6 +99,21 @@ class DirectDestination:
 
 
 Destination = DirectDestination | BlindedPath
+Channels = Mapping[ChannelDirection | ShortChannelId, NodeId]
+"""Whose end of a channel it is; and for a channel without a direction, who is at its other end from us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a route has to lead to.
+
+    Attributes:
+        node_id: a peer of ours takes the message to this node, or is it.
+        is_last: whether the message ends there.
+    """
+
+    node_id: NodeId
+    is_last: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,26 +162,33 @@ class Messenger:
         self.node_id = NodeId(identity.point)
         """What peers know us by."""
 
-    def reply_path(self, path_id: bytes, session_key: PrivateKey, via: Sequence[NodeId | Point] = ()) -> BlindedPath:
+    def reply_path(
+        self, path_id: bytes, session_key: PrivateKey, via: Sequence[NodeId | Point] = (), *, dummy_hops: int = 0
+    ) -> BlindedPath:
         """A blinded path that ends at us and brings `path_id` (32 bytes) back.
 
         Args:
             path_id: a secret: it proves that a message came along this path.
             session_key: fresh for each path, or derived where the same path is to be built again.
             via: the nodes before us; the first is the introduction, which we are ourselves if there is none.
+            dummy_hops: hops from us to ourselves at the end, so that the path's length tells nothing. They cannot
+                stand in the middle: other nodes refuse hops to themselves.
 
         Raises:
-            UsageError: `path_id` is not 32 bytes.
+            UsageError: `path_id` is not 32 bytes, or there are more dummy hops than we would follow.
             DestinationUnusable: a node of `via` is no point.
         """
         if len(path_id) != PATH_ID_SIZE:
             raise UsageError(f"a path_id has {PATH_ID_SIZE} bytes, not {len(path_id)}")
+        if not 0 <= dummy_hops <= DUMMY_HOPS_MAX:
+            raise UsageError(f"a path has 0 to {DUMMY_HOPS_MAX} dummy hops, not {dummy_hops}", field="dummy_hops")
+        nodes = [*via, *[self.node_id] * (1 + dummy_hops)]
         try:
-            return blind_message_path(session_key, [*via, self.node_id], EncryptedData(path_id=path_id))
+            return blind_message_path(session_key, nodes, EncryptedData(path_id=path_id))
         except _MALFORMED as error:
             raise DestinationUnusable(f"no reply path over these nodes: {error}") from error
 
-    def entry(self, destination: Destination, channels: Mapping[ChannelDirection, NodeId] | None = None) -> NodeId:
+    def entry(self, destination: Destination, channels: Channels | None = None) -> Entry:
         """The node that a route has to reach: `compose` takes the nodes before it as `via`.
 
         Raises:
@@ -174,8 +196,9 @@ class Messenger:
             DestinationUnusable: the path is malformed, or ends at ourselves.
         """
         if isinstance(destination, DirectDestination):
-            return self._somebody_else(destination.node_id)
-        return self._along(destination, channels or {}).first_node
+            return Entry(self._somebody_else(destination.node_id), is_last=True)
+        route = self._along(destination, channels or {})
+        return Entry(route.first_node, is_last=len(route.hops) == 1)
 
     def compose(
         self,
@@ -184,7 +207,7 @@ class Messenger:
         entropy: bytes,
         reply_path: BlindedPath | None = None,
         via: Sequence[NodeId] = (),
-        channels: Mapping[ChannelDirection, NodeId] | None = None,
+        channels: Channels | None = None,
     ) -> OutgoingMessage:
         """Wrap a message.
 
@@ -196,10 +219,11 @@ class Messenger:
             reply_path: where the answer shall go.
             via: the nodes before the destination (before `entry(destination)`), the first being a peer of ours;
                 empty where that node itself is our peer.
-            channels: whose end a channel's is, for paths whose introduction is named so.
+            channels: which node a channel leads to, for paths whose introduction, or whose next node behind us, is
+                named so.
 
         Raises:
-            IntroductionUnresolved: the introduction is named by a channel that is not in `channels`.
+            IntroductionUnresolved: a node is named by a channel that is not in `channels`.
             DestinationUnusable: the path is malformed or ends at ourselves, or a node is no point.
             MessageTooLong: it does not fit 32768 bytes.
             UsageError: less than 64 bytes of entropy.
@@ -215,10 +239,10 @@ class Messenger:
         )
         try:
             if isinstance(destination, DirectDestination):
-                route = self._direct(destination.node_id, derive_key(entropy, "message path"))
+                route = self._direct(destination.node_id, derive_key(entropy, "message path"), via)
             else:
                 route = self._along(destination, channels or {})
-            route = route.behind(derive_key(entropy, "way to the path"), via)
+                route = route.behind(derive_key(entropy, "way to the path"), via)
             message = route.wrap(derive_key(entropy, "message onion"), said)
         except PathImpossible as error:
             raise MessageTooLong(str(error)) from error
@@ -262,17 +286,18 @@ class Messenger:
             unknown=payload.unknown,
         )
 
-    def _direct(self, node_id: NodeId, session_key: PrivateKey) -> MessageRoute:
-        """A path of one hop, made for a node that gave us none."""
-        path = blind_message_path(session_key, [self._somebody_else(node_id)], EncryptedData())
-        return MessageRoute(node_id, path.first_path_key, path.hops)
+    def _direct(self, node_id: NodeId, session_key: PrivateKey, via: Sequence[NodeId]) -> MessageRoute:
+        """A path made for a node that gave us none, so that all its hops look alike."""
+        nodes = [*via, self._somebody_else(node_id)]
+        path = blind_message_path(session_key, nodes, EncryptedData())
+        return MessageRoute(nodes[0], path.first_path_key, path.hops)
 
     def _somebody_else(self, node_id: NodeId) -> NodeId:
         if node_id == self.node_id:
             raise DestinationIsOurselves("the destination is this node: there is nobody to send to")
         return node_id
 
-    def _along(self, path: BlindedPath, channels: Mapping[ChannelDirection, NodeId]) -> MessageRoute:
+    def _along(self, path: BlindedPath, channels: Channels) -> MessageRoute:
         """The hops of a path given to us. Those of ours at its beginning are taken off."""
         if not path.hops:
             raise DestinationUnusable("the blinded path has no hops")
@@ -280,11 +305,11 @@ class Messenger:
         while node == self.node_id:
             if len(hops) == 1:
                 raise DestinationIsOurselves("the blinded path ends at this node: there is nobody to send to")
-            node, path_key = self._behind_us(path_key, hops[0].encrypted_recipient_data)
+            node, path_key = self._behind_us(path_key, hops[0].encrypted_recipient_data, channels)
             hops = hops[1:]
         return MessageRoute(node, path_key, hops)
 
-    def _behind_us(self, path_key: Point, encrypted: bytes) -> tuple[NodeId, Point]:
+    def _behind_us(self, path_key: Point, encrypted: bytes, channels: Channels) -> tuple[NodeId, Point]:
         try:
             unblinded = unblind(self._identity, path_key, encrypted)
             data = EncryptedData.from_bytes(unblinded.data)
@@ -294,17 +319,19 @@ class Messenger:
                 f"the blinded path begins at this node, and cannot be followed: {error}"
             ) from error
         if isinstance(next_node, int):
-            raise IntroductionUnresolved(next_node)
+            next_node = _resolved(ShortChannelId(next_node), channels)
         return next_node, data.next_path_key_override or unblinded.next_path_key
 
 
-def _introduction(path: BlindedPath, channels: Mapping[ChannelDirection, NodeId]) -> NodeId:
+def _introduction(path: BlindedPath, channels: Channels) -> NodeId:
     introduction = path.first_node_id
-    if not isinstance(introduction, ChannelDirection):
-        return NodeId(introduction)
-    if introduction not in channels:
-        raise IntroductionUnresolved(introduction)
-    return channels[introduction]
+    return _resolved(introduction, channels) if isinstance(introduction, ChannelDirection) else NodeId(introduction)
+
+
+def _resolved(channel: ChannelDirection | ShortChannelId, channels: Channels) -> NodeId:
+    if channel not in channels:
+        raise IntroductionUnresolved(channel)
+    return channels[channel]
 
 
 def _contents(payload: OnionMessagePayload) -> MessageContents | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from lnrecur.errors import Fault, LnrecurError
-from lnrecur.values import NodeId
+from lnrecur.values import NodeId, ShortChannelId
 from lnrecur.wire.messages import OnionMessage
 
 
@@ -76,4 +76,8 @@ class MessageRouter(Protocol):
 
     def address(self, node: NodeId) -> PeerAddress | None:
         """Where a node can be dialled, if we know."""
+        ...
+
+    def channel_ends(self, channel: ShortChannelId) -> tuple[NodeId, NodeId] | None:
+        """Both ends of a channel, the lesser node id first (BOLT 7's node_id_1), or None where it is unknown."""
         ...

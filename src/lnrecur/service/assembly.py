@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lnrecur.errors import LnrecurError
 from lnrecur.messaging.messenger import Messenger
 from lnrecur.ports import Clock, Entropy, MessageRouter, MoneyNode, PeerLink, RateSource, RecurrenceManager
-from lnrecur.service.courier import Courier
+from lnrecur.service.courier import Courier, MessageSettings
 from lnrecur.service.invoicing import Invoicer
 from lnrecur.service.keyring import Keyring
 from lnrecur.service.payee import PayeeService
@@ -32,6 +32,8 @@ class Parts:
     chain: ChainHash
     rates: RateSource | None = None
     """None: nothing in a currency can be sold or paid."""
+    messages: MessageSettings = field(default_factory=MessageSettings)
+    """How onion messages are sent and passed on."""
 
 
 class Services:
@@ -41,7 +43,8 @@ class Services:
         """`nap_s_max`: see `Scheduler`."""
         self.keyring = keyring
         self.parts = parts
-        self.courier = Courier(Messenger(keyring.identity), parts.link, parts.router, parts.entropy)
+        messenger = Messenger(keyring.identity)
+        self.courier = Courier(messenger, parts.link, parts.router, parts.entropy, parts.clock, parts.messages)
         self.payee = PayeeService(
             manager=parts.manager,
             courier=self.courier,
@@ -89,6 +92,8 @@ class Services:
                 if isinstance(error, LnrecurError):
                     raise error from group
             raise
+        finally:
+            await self.courier.close()
 
     def _changed(self) -> None:
         self.scheduler.poke()

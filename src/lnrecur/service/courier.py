@@ -1,4 +1,4 @@
-"""Carries BOLT 12 messages between services and peers: finds a way, wraps, sends, unwraps, hands out.
+"""Carries BOLT 12 messages between services and peers: finds a way, wraps, sends, unwraps, hands out, passes on.
 
 Nothing here is remembered on disk: an onion message may be lost at any time, and whoever needs an answer asks again.
 What arrives is handed to the payee (requests) or to the payer (answers) together with what the messenger proved of it;
@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 
 from lnrecur.bolt12.offer import Offer
+from lnrecur.crypto.keys import PrivateKey, derive_key
 from lnrecur.errors import LnrecurError
 from lnrecur.messaging.errors import MessagingError
 from lnrecur.messaging.messenger import (
@@ -23,7 +25,11 @@ from lnrecur.messaging.messenger import (
     MessageContents,
     Messenger,
 )
-from lnrecur.ports import Entropy, MessageRouter, PeerAddress, PeerLink, PeerUnreachable
+from lnrecur.messaging.pacing import Pace
+from lnrecur.messaging.relay import RelayGate, RelayLimits, RelayVerdict
+from lnrecur.ports import Clock, Entropy, MessageRouter, PeerAddress, PeerLink, PeerUnreachable
+from lnrecur.service.dispatcher import Dispatcher
+from lnrecur.service.ways import Way, WayFinder, in_turn
 from lnrecur.values import NodeId
 from lnrecur.wire.blinded_path import BlindedPath
 from lnrecur.wire.messages import OnionMessage
@@ -31,19 +37,51 @@ from lnrecur.wire.messages import OnionMessage
 _LOG = logging.getLogger("lnrecur.courier")
 
 Recipient = Callable[[Delivered, MessageContents], Awaitable[None]]
-ReplyPathMaker = Callable[[Sequence[NodeId]], BlindedPath]
-"""Makes our reply path, given the peers an answer should come through (none: straight to us)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSettings:
+    """How a node deals with onion messages."""
+
+    pace: Pace | None = field(default_factory=Pace)
+    """How fast messages go to each peer; None sends everything at once."""
+    relay: RelayLimits | None = None
+    """How much is passed on for others; None: nothing."""
+    dummy_hops: int = 0
+    """Hops to ourselves at the end of our own blinded paths, which hide how long they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyTo:
+    """What a reply path of ours is made of. `secret` serves this path_id alone."""
+
+    path_id: bytes
+    secret: PrivateKey
 
 
 class Courier:
     """One messaging node's post office."""
 
-    def __init__(self, messenger: Messenger, link: PeerLink, router: MessageRouter, entropy: Entropy) -> None:
+    def __init__(
+        self,
+        messenger: Messenger,
+        link: PeerLink,
+        router: MessageRouter,
+        entropy: Entropy,
+        clock: Clock,
+        settings: MessageSettings | None = None,
+    ) -> None:
+        self._settings = settings or MessageSettings()
         self._messenger = messenger
         self._link = link
-        self._router = router
         self._entropy = entropy
+        self._clock = clock
+        self._ways = WayFinder(messenger, link, router)
         self._recipients: dict[ContentsKind, Recipient] = {}
+        self.dispatcher = Dispatcher(link, clock, self._settings.pace)
+        """What waits to be sent."""
+        self.relay = RelayGate(self._settings.relay)
+        """What became of messages for others."""
         link.on_message(self._arrived)
 
     @property
@@ -51,71 +89,115 @@ class Courier:
         """For making paths that end here."""
         return self._messenger
 
+    def peers(self) -> frozenset[NodeId]:
+        """The connected peers that take onion messages."""
+        return self._link.peers()
+
+    async def close(self) -> None:
+        """Forget what waits to be sent."""
+        await self.dispatcher.close()
+
+    def path_to_us(self, path_id: bytes, secret: PrivateKey, via: Sequence[NodeId]) -> BlindedPath:
+        """A blinded path that ends here and brings `path_id` back; always the same for the same arguments.
+
+        Args:
+            path_id: 32 bytes.
+            secret: for this purpose alone; the key of each path follows from it and from the nodes of the path, for
+                a key that served two paths would seal two texts with one nonce.
+            via: the nodes before us, the introduction first.
+
+        Raises:
+            UsageError, DestinationUnusable: see `Messenger.reply_path`.
+        """
+        dummy_hops = self._settings.dummy_hops
+        session = derive_key(secret.secret, "path to us", bytes([dummy_hops]), *via)
+        return self._messenger.reply_path(path_id, session, via, dummy_hops=dummy_hops)
+
     def deliver_to(self, kind: ContentsKind, recipient: Recipient) -> None:
         """Name who gets messages of a kind."""
         self._recipients[kind] = recipient
+
+    # --- going out ---------------------------------------------------------------------------------------------------
 
     async def send_to_offer(
         self,
         offer: Offer,
         contents: MessageContents,
-        reply_path: ReplyPathMaker | None,
+        reply_to: ReplyTo | None,
         addresses: Sequence[PeerAddress],
+        *,
+        conversation: bytes = b"",
+        attempt: int = 1,
     ) -> None:
-        """Send to the issuer of an offer, along any of its paths that can be used.
+        """Send to the issuer of an offer, along the first of its paths that can be used.
+
+        Args:
+            offer: where to ask stands in it.
+            contents: what is asked.
+            reply_to: for the reply path, which runs back over the way that was taken.
+            addresses: may be dialled to get there.
+            conversation: what this message belongs to; conversations that wait for one peer take turns.
+            attempt: 1 for the first; each further one begins with the next way, for the one before may be dead.
 
         Raises:
             PeerUnreachable: there is no way; the text says what was tried for each path.
         """
-        tried = []
+        ways: list[Way] = []
+        tried: list[str] = []
         for destination in _destinations(offer):
             try:
-                await self.send(destination, contents, reply_path, addresses)
+                ways += self._ways.ways(destination, addresses)
+            except PeerUnreachable as error:
+                tried.append(str(error))
+        await self._send_over(in_turn(ways, conversation, attempt), contents, reply_to, conversation, tried)
+
+    async def send(
+        self,
+        destination: Destination,
+        contents: MessageContents,
+        reply_to: ReplyTo | None = None,
+        addresses: Sequence[PeerAddress] = (),
+        *,
+        conversation: bytes = b"",
+    ) -> None:
+        """Send one message over the best way there is; the arguments are those of `send_to_offer`.
+
+        Raises:
+            PeerUnreachable: there is no way, or the destination is unusable.
+        """
+        ways = self._ways.ways(destination, addresses)
+        await self._send_over(ways, contents, reply_to, conversation, [])
+
+    async def _send_over(
+        self,
+        ways: Sequence[Way],
+        contents: MessageContents,
+        reply_to: ReplyTo | None,
+        conversation: bytes,
+        tried: list[str],
+    ) -> None:
+        for way in ways:
+            try:
+                await self._ways.open(way)
+                await self._hand_over(way, contents, reply_to, conversation)
             except PeerUnreachable as error:
                 tried.append(str(error))
             else:
                 return
         raise PeerUnreachable("; ".join(tried) or "the offer names nobody to ask")
 
-    async def send(
-        self,
-        destination: Destination,
-        contents: MessageContents,
-        reply_path: ReplyPathMaker | None = None,
-        addresses: Sequence[PeerAddress] = (),
+    async def _hand_over(
+        self, way: Way, contents: MessageContents, reply_to: ReplyTo | None, conversation: bytes
     ) -> None:
-        """Send one message; `addresses` may be dialled to get there.
-
-        Raises:
-            PeerUnreachable: there is no way, or the destination is unusable.
-        """
         try:
-            via = await self._way_to(self._messenger.entry(destination), addresses)
-            path = None if reply_path is None else reply_path(via[:1])
+            path = None if reply_to is None else self.path_to_us(reply_to.path_id, reply_to.secret, way.back())
             entropy = self._entropy.take(ENTROPY_SIZE)
-            outgoing = self._messenger.compose(destination, contents, entropy, path, via)
+            outgoing = self._messenger.compose(way.destination, contents, entropy, path, way.via, way.channels)
         except MessagingError as error:
             raise PeerUnreachable(f"no message can be sent there: {error}") from error
-        await self._link.send(outgoing.first_hop, outgoing.message)
+        await self.dispatcher.send(outgoing.first_hop, outgoing.message, conversation)
 
-    async def _way_to(self, entry: NodeId, addresses: Sequence[PeerAddress]) -> list[NodeId]:
-        """The nodes to pass before `entry`, the first of them connected; empty if `entry` is a peer itself."""
-        if entry in self._link.peers():
-            return []
-        known = self._router.address(entry)
-        tried = []
-        for address in (*addresses, *(() if known is None else (known,))):
-            try:
-                await self._link.reach(address)
-            except PeerUnreachable as error:
-                tried.append(str(error))
-            else:
-                return [] if address.node_id == entry else [address.node_id]
-        route = self._router.route(entry, self._link.peers())
-        if route is not None:
-            return list(route[:-1])
-        told = "; ".join(tried) or "it is no peer of ours, and no address of it is known"
-        raise PeerUnreachable(f"no way to {entry.hex()}: {told}")
+    # --- coming in ---------------------------------------------------------------------------------------------------
 
     async def _arrived(self, peer: NodeId, message: OnionMessage) -> None:
         """What the link hands over. Whatever is wrong with it is the sender's loss and stops here."""
@@ -125,7 +207,7 @@ class Courier:
             _LOG.debug("onion message from %s ignored: %s", peer.hex(), error)
             return
         if isinstance(opened, Forward):
-            _LOG.debug("onion message from %s to somebody else dropped: we do not relay", peer.hex())
+            await self._pass_on(peer, opened)
             return
         if opened.contents is None:
             return
@@ -136,6 +218,19 @@ class Courier:
             await recipient(opened, opened.contents)
         except LnrecurError as error:
             _LOG.warning("%s from %s not handled: %s", opened.contents.kind.name.lower(), peer.hex(), error)
+
+    async def _pass_on(self, sender: NodeId, forward: Forward) -> None:
+        """A message for somebody else. Nobody hears what becomes of it."""
+        next_node = self._ways.next_node(forward.next_node)
+        verdict = self.relay.judge(sender, next_node, self._link.peers(), self._clock.precise())
+        if verdict is RelayVerdict.PASSED_ON and next_node is not None:
+            try:
+                await self.dispatcher.send(next_node, forward.message, b"relayed for " + sender)
+            except PeerUnreachable:
+                verdict = RelayVerdict.QUEUE_FULL
+        self.relay.count(verdict)
+        if verdict is not RelayVerdict.PASSED_ON:
+            _LOG.debug("onion message from %s to somebody else dropped: %s", sender.hex(), verdict)
 
 
 def _destinations(offer: Offer) -> Sequence[Destination]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -19,7 +19,6 @@ from lnrecur.bolt12.invoice_error import InvoiceError, error_for, write_invoice_
 from lnrecur.bolt12.invoice_request import InvoiceRequest, VerifiedInvoiceRequest
 from lnrecur.bolt12.offer import Offer, OfferTerms
 from lnrecur.crypto.hashes import sha256
-from lnrecur.crypto.keys import PrivateKey
 from lnrecur.errors import UsageError
 from lnrecur.messaging.messenger import ContentsKind, Delivered, MessageContents
 from lnrecur.ports import (
@@ -47,15 +46,16 @@ from lnrecur.recurrence.inbound_model import (
     RequestArrived,
     Step,
 )
-from lnrecur.recurrence.offer_authenticity import NONCE_SIZE, is_ours, path_secret, write_authentic_offer
+from lnrecur.recurrence.offer_authenticity import NONCE_SIZE, is_ours, write_authentic_offer
 from lnrecur.recurrence.receive_context import ReceiveContext, open_context
 from lnrecur.recurrence.windows import start_of
 from lnrecur.service.courier import Courier
 from lnrecur.service.invoicing import Invoicer
 from lnrecur.service.keyring import Keyring
+from lnrecur.service.offer_paths import OfferPaths
 from lnrecur.service.recent import RecentAnswers
 from lnrecur.service.steps import change_of, changes_nothing
-from lnrecur.values import BITCOIN, ChainHash, OfferId, Point, Preimage, UnixSeconds
+from lnrecur.values import BITCOIN, ChainHash, NodeId, OfferId, Point, Preimage, UnixSeconds
 from lnrecur.wire.blinded_path import BlindedPath
 from lnrecur.wire.errors import WireError
 
@@ -93,31 +93,38 @@ class PayeeService:
         self._chain = chain
         self._on_change = on_change
         self._recent = RecentAnswers()
+        self._paths = OfferPaths(courier, keyring)
         courier.deliver_to(ContentsKind.INVOICE_REQUEST, self.handle_request)
 
     # --- offers ------------------------------------------------------------------------------------------------------
 
     def create_offer(
-        self, terms: OfferTerms, policy: OfferPolicy, *, label: str = "", blinded: bool = False
+        self,
+        terms: OfferTerms,
+        policy: OfferPolicy,
+        *,
+        label: str = "",
+        blinded: bool = False,
+        via: Sequence[NodeId] = (),
     ) -> OfferRecord:
         """Write an offer that we shall know again, and store it.
 
-        `blinded`: it is asked over a path that begins at this node and ends at a blinded id, which signs the invoices.
+        Args:
+            terms: what it says.
+            policy: what it does not say.
+            label: our own name for it.
+            blinded: it is asked over a blinded path, which begins at this node unless `via` names others.
+            via: connected peers; a blinded path begins at each of them, and the offer does not name this node.
 
         Raises:
             WritingError: the terms break a rule of BOLT 12 or of recurrence.
-            UsageError: the terms ask for something this version cannot serve.
+            UsageError: the terms ask for something this version cannot serve, or a peer of `via` is not connected.
         """
         if terms.currency is not None:
             raise UsageError("offers are priced in sat: there are no exchange rates in this version", field="currency")
         nonce = self._entropy.take(NONCE_SIZE)
         terms = replace(terms, chains=None if self._chain == BITCOIN else (self._chain,))
-        if blinded:
-            session = PrivateKey(sha256(self._keyring.offers, nonce))
-            path = self._courier.messenger.reply_path(path_secret(self._keyring.offers, terms, nonce), session)
-            terms = replace(terms, paths=(path,))
-        else:
-            terms = replace(terms, issuer_id=self._keyring.identity.point)
+        terms = self._paths.address(terms, nonce, blinded=blinded, via=via)
         offer = write_authentic_offer(self._keyring.offers, terms, nonce)
         record = OfferRecord(offer.offer_id, offer.to_bytes(), policy, self._clock.now(), label)
         self._manager.add_offer(record)
@@ -182,7 +189,7 @@ class PayeeService:
         return None
 
     async def _issue(self, request: VerifiedInvoiceRequest, issued: IssueInvoice, delivered: Delivered) -> Answered:
-        key = self._keyring.identity if request.issuer_id is not None else delivered.addressed
+        key = self._paths.signing_key(request, delivered)
         try:
             async with asyncio.timeout(INVOICE_S_MAX):
                 return await self._invoicer.make(request, issued, key)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from typing import Final
 
 from lnrecur.bolt12.invoice import Invoice
@@ -37,11 +36,10 @@ from lnrecur.recurrence.outbound_model import (
     Unreachable,
 )
 from lnrecur.service.addresses import parse_address
-from lnrecur.service.courier import Courier, ReplyPathMaker
+from lnrecur.service.courier import Courier, ReplyTo
 from lnrecur.service.keyring import Keyring
 from lnrecur.service.payer import PayerService
-from lnrecur.values import Msat, NodeId, PaymentHash, RecurrenceId
-from lnrecur.wire.blinded_path import BlindedPath
+from lnrecur.values import Msat, PaymentHash, RecurrenceId
 
 _LOG = logging.getLogger("lnrecur.performer")
 CANCEL_TRIES_MAX: Final = 24 * 60
@@ -107,13 +105,10 @@ class Performer:
             return
         keys = self._keyring.payer(subject)
         path_id = keys.reply_path_id(request)
-
-        def reply_path(via: Sequence[NodeId]) -> BlindedPath:
-            return self._courier.messenger.reply_path(path_id, keys.reply_session_key(request), via)
-
+        reply_to = ReplyTo(path_id, keys.reply_session_key(request))
         self._payer.expect_answer(subject, path_id)
         try:
-            await self._send(stored.state, request, reply_path)
+            await self._send(stored.state, request, reply_to)
         except PeerUnreachable as error:
             told = str(error)
             self._payer.apply(subject, lambda: Unreachable(told))
@@ -123,16 +118,20 @@ class Performer:
         if stored is None:
             return
         try:
-            await self._send(stored.state, request, None)
+            await self._send(stored.state, request, None, tries)
         except PeerUnreachable as error:
             if tries < CANCEL_TRIES_MAX:
                 raise
             _LOG.info("the payee of %s is not told of the cancel: %s", subject.hex(), error)
 
-    async def _send(self, state: Outbound, request: bytes, reply_path: ReplyPathMaker | None) -> None:
+    async def _send(self, state: Outbound, request: bytes, reply_to: ReplyTo | None, tries: int = 0) -> None:
         contents = MessageContents(ContentsKind.INVOICE_REQUEST, request)
         addresses = [parse_address(text) for text in state.terms.via]
-        await self._courier.send_to_offer(state.offer, contents, reply_path, addresses)
+        pending = state.request
+        attempt = tries + 1 if pending is None or pending.data != request else pending.tries
+        await self._courier.send_to_offer(
+            state.offer, contents, reply_to, addresses, conversation=state.recurrence_id, attempt=attempt
+        )
 
     # --- money going out ---------------------------------------------------------------------------------------------
 

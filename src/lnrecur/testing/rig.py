@@ -24,11 +24,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from lnrecur.adapters.nodes.playmoney.htlc import OPENING_BALANCE
-from lnrecur.adapters.router import StaticRouter
+from lnrecur.adapters.router import GraphRouter
 from lnrecur.crypto.hashes import sha256
 from lnrecur.errors import UsageError
+from lnrecur.messaging.graph import MessageGraph
 from lnrecur.ports import RecurrenceManager
 from lnrecur.service.assembly import Parts, Services
+from lnrecur.service.courier import MessageSettings
 from lnrecur.service.keyring import Keyring
 from lnrecur.service.payee import PayeeService
 from lnrecur.service.payer import PayerService
@@ -109,9 +111,22 @@ class RigNode:
 class Rig:
     """A small world of nodes. Use it as an async context manager: leaving it ends all that it started."""
 
-    def __init__(self, seed: int = 0, *, start: int = START, faults: Faults | None = None) -> None:
-        """An empty world at `start` (seconds since 1970), with all its chance taken from `seed`."""
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        start: int = START,
+        faults: Faults | None = None,
+        messages: MessageSettings | None = None,
+    ) -> None:
+        """An empty world at `start` (seconds since 1970), with all its chance taken from `seed`.
+
+        `messages`: how its nodes send and relay, unless their `dress` says otherwise. Without it: paced, no relaying.
+        """
         self.seed = seed
+        self.messages = MessageSettings() if messages is None else messages
+        self.graph = MessageGraph()
+        """What every node's router knows of who passes on messages; empty until somebody writes into it."""
         self.clock = RigClock(start)
         self.network = MemoryNetwork(seed, faults, self.clock)
         self.ledger = MemoryLedger()
@@ -192,10 +207,11 @@ class Rig:
             manager=node.manager,
             node=node.money,
             link=self.network.link(node.node_id),
-            router=StaticRouter(),
+            router=GraphRouter(graph=self.graph),
             clock=self.clock,
             entropy=node.entropy,
             chain=REGTEST,
+            messages=self.messages,
         )
         node.services = Services(node.keyring, parts if node.dress is None else node.dress(parts), nap_s_max=_NAP_S)
         node.running = asyncio.get_running_loop().create_task(node.services.run(), name=f"services of {node.name}")

@@ -16,6 +16,7 @@ from lnrecur.messaging.messenger import (
     DestinationIsOurselves,
     DestinationUnusable,
     DirectDestination,
+    Entry,
     Forward,
     IntroductionUnresolved,
     MessageContents,
@@ -90,7 +91,7 @@ def test_a_path_of_one_hop_brings_its_path_id_back_and_names_its_blinded_key() -
 
 def test_a_path_whose_introduction_is_elsewhere_is_walked_to_its_end() -> None:
     path = DAVE.reply_path(PATH_ID, SESSION, via=[BOB.node_id, CAROL.node_id])
-    assert ALICE.entry(path) == BOB.node_id
+    assert ALICE.entry(path) == Entry(BOB.node_id, is_last=False)
     passed: list[Messenger] = []
     who, delivered = carry(ALICE.compose(path, REQUEST, ENTROPY), passed)
     assert (who, passed) == (DAVE, [BOB, CAROL])
@@ -142,7 +143,7 @@ def test_small_contents_take_the_small_onion_and_twenty_kilobytes_the_big_one() 
 
 def test_a_path_that_begins_at_the_sender_is_entered_behind_it() -> None:
     path = DAVE.reply_path(PATH_ID, SESSION, via=[ALICE.node_id, BOB.node_id])
-    assert ALICE.entry(path) == BOB.node_id
+    assert ALICE.entry(path) == Entry(BOB.node_id, is_last=False)
     outgoing = ALICE.compose(path, REQUEST, ENTROPY)
     assert outgoing.first_hop == BOB.node_id
     who, delivered = carry(outgoing)
@@ -171,7 +172,7 @@ def test_a_message_to_the_senders_own_node_is_refused() -> None:
         ALICE.compose(DirectDestination(ALICE.node_id), REQUEST, ENTROPY)
     with pytest.raises(DestinationIsOurselves):
         ALICE.entry(DirectDestination(ALICE.node_id))
-    assert ALICE.entry(DirectDestination(BOB.node_id)) == BOB.node_id
+    assert ALICE.entry(DirectDestination(BOB.node_id)) == Entry(BOB.node_id, is_last=True)
 
 
 def test_a_path_that_begins_at_the_sender_and_does_not_open_is_refused() -> None:
@@ -197,7 +198,7 @@ def test_an_introduction_named_by_a_channel_is_resolved_by_those_who_know_it() -
         ALICE.compose(path, REQUEST, ENTROPY)
     assert caught.value.channel == end
     known: Mapping[ChannelDirection, NodeId] = {end: BOB.node_id}
-    assert ALICE.entry(path, known) == BOB.node_id
+    assert ALICE.entry(path, known) == Entry(BOB.node_id, is_last=False)
     who, delivered = carry(ALICE.compose(path, REQUEST, ENTROPY, channels=known))
     assert (who, delivered.path_id) == (DAVE, PATH_ID)
 

@@ -1,0 +1,115 @@
+"""Payer and payee who are no peers of each other: offers through introduction peers, reply paths, routes, channels."""
+
+from dataclasses import replace
+
+import pytest
+
+from helpers.rig import PERIOD, assert_paid, outbound, publish, subscribe
+from lnrecur.errors import UsageError
+from lnrecur.messaging.relay import RelayLimits, RelayVerdict
+from lnrecur.ports import PeerAddress
+from lnrecur.recurrence.outbound_model import Terms
+from lnrecur.service.courier import MessageSettings
+from lnrecur.testing.rig import Rig, RigNode
+
+RELAYING = MessageSettings(relay=RelayLimits(burst=100))
+MUTE = MessageSettings()
+"""A peer that takes onion messages and passes none on."""
+
+
+async def a_star(rig: Rig, *leaves: str) -> list[RigNode]:
+    """A hub that relays, and leaves that know nobody else."""
+    hub, *rest = [await rig.join(name) for name in ("hub", *leaves)]
+    rig.network.lay_out(*([hub.node_id, leaf.node_id] for leaf in rest))
+    return [hub, *rest]
+
+
+async def test_an_offer_through_a_peer_is_asked_and_answered_through_it() -> None:
+    async with Rig(seed=1, messages=RELAYING) as rig:
+        hub, merchant, alice = await a_star(rig, "merchant", "alice")
+        offer = publish(merchant, via=[hub])
+        assert offer.issuer_id is None
+        assert [path.first_node_id for path in offer.paths or ()] == [hub.node_id]
+        assert merchant.node_id not in offer.to_bytes(), "nothing in the offer names the merchant's node"
+        subscription = subscribe(alice, offer)
+        await rig.run_for(4 * PERIOD)
+        assert_paid(rig, alice, subscription, 4)
+        assert hub.services is not None
+        assert hub.services.courier.relay.counts[RelayVerdict.PASSED_ON] == 8, "four requests and four invoices"
+
+
+async def test_a_hub_that_does_not_relay_leaves_both_sides_alone_and_counts() -> None:
+    async with Rig(seed=2) as rig:
+        hub, merchant, alice = await a_star(rig, "merchant", "alice")
+        subscription = subscribe(alice, publish(merchant, via=[hub]))
+        await rig.run_for(PERIOD)
+        assert outbound(alice, subscription).payments == 0
+        assert hub.services is not None
+        counts = hub.services.courier.relay.counts
+        assert counts[RelayVerdict.NOT_RELAYING] > 1
+        assert counts[RelayVerdict.PASSED_ON] == 0
+
+
+async def test_when_the_first_introduction_is_dead_the_next_resend_goes_along_the_next_path() -> None:
+    for seed in range(4):  # whichever of the two is asked first
+        async with Rig(seed, messages=RELAYING) as rig:
+            one, two = await rig.join("one"), await rig.join("two", dress=lambda parts: replace(parts, messages=MUTE))
+            merchant, alice = await rig.join("merchant"), await rig.join("alice")
+            ids = [node.node_id for node in (one, two, merchant, alice)]
+            rig.network.lay_out([ids[2], ids[0], ids[3]], [ids[2], ids[1], ids[3]])
+            offer = publish(merchant, via=[two, one])
+            assert len(offer.paths or ()) == 2
+            assert offer.issuer_id not in (None, *ids), "a key for this offer alone signs, whichever path was taken"
+            subscription = subscribe(alice, offer)
+            await rig.run_for(10)
+            assert outbound(alice, subscription).payments == 1, "at the first or at the second try"
+            await rig.run_for(4 * PERIOD)
+            assert_paid(rig, alice, subscription, 4)
+
+
+async def test_an_introduction_that_is_no_peer_is_reached_over_a_route_of_nodes() -> None:
+    async with Rig(seed=3, messages=RELAYING) as rig:
+        alice, near, far, merchant = [await rig.join(name) for name in ("alice", "near", "far", "merchant")]
+        line = [node.node_id for node in (alice, near, far, merchant)]
+        rig.network.lay_out(line)
+        subscription = subscribe(alice, publish(merchant, via=[far]))
+        await rig.run_for(10)
+        told = "neither an address of it nor a route"
+        assert told in (outbound(alice, subscription).problem or ""), "nobody knows the way yet"
+        rig.graph.connect(near.node_id, far.node_id)
+        await rig.run_for(100)
+        assert outbound(alice, subscription).payments == 1
+        await rig.run_for(4 * PERIOD)
+        assert_paid(rig, alice, subscription, 4)
+
+
+async def test_a_plain_offer_of_somebody_far_away_is_paid_over_a_route_and_answered_backwards() -> None:
+    async with Rig(seed=4, messages=RELAYING) as rig:
+        alice, near, far, merchant = [await rig.join(name) for name in ("alice", "near", "far", "merchant")]
+        rig.network.lay_out([node.node_id for node in (alice, near, far, merchant)])
+        for one, other in ((near, far), (far, merchant)):
+            rig.graph.connect(one.node_id, other.node_id)
+        subscription = subscribe(alice, publish(merchant))
+        await rig.run_for(4 * PERIOD)
+        assert_paid(rig, alice, subscription, 4)
+
+
+async def test_an_introduction_that_listens_is_dialled_at_the_address_that_the_subscriber_names() -> None:
+    async with Rig(seed=5, messages=RELAYING) as rig:
+        hub, merchant, alice = await a_star(rig, "merchant", "alice")
+        rig.network.disconnect(hub.node_id, alice.node_id)
+        rig.network.listening.add(hub.node_id)
+        address = str(PeerAddress(hub.node_id, "hub.example", 9737))
+        subscription = subscribe(alice, publish(merchant, via=[hub]), Terms(via=(address,)))
+        await rig.run_for(4 * PERIOD)
+        assert_paid(rig, alice, subscription, 4)
+
+
+async def test_an_introduction_peer_that_is_not_connected_or_named_twice_is_refused() -> None:
+    async with Rig(seed=7) as rig:
+        hub, merchant, alice = await a_star(rig, "merchant", "alice")
+        with pytest.raises(UsageError, match="no connected peer"):
+            publish(merchant, via=[alice])
+        with pytest.raises(UsageError, match="twice"):
+            publish(merchant, via=[hub, hub])
+        assert list(merchant.manager.offers()) == []

@@ -99,7 +99,10 @@ class WayFinder:
             PeerUnreachable: nobody answers there.
         """
         if way.address is not None:
-            await self._link.reach(way.address)
+            try:
+                await self._link.reach(way.address)
+            except PeerUnreachable as error:
+                raise PeerUnreachable(f"no way to {way.entry.node_id.hex()}: {error}") from error
 
     def next_node(self, named: NodeId | ShortChannelId) -> NodeId | None:
         """The node that a path goes on to from here; None where it is a channel that is unknown or not ours."""

@@ -112,8 +112,8 @@ IGNORED_EVEN_MESSAGES: Final = {
 PONG_SIZE_LIMIT: Final = 65532
 """A ping that asks for this many bytes or more wants no answer (BOLT 1)."""
 
-WAITING_PONGS_MAX_BYTES: Final = 256 * 1024
-"""Output that may pile up before another ping counts as a flood. A ping of 6 bytes can ask for 65531."""
+WAITING_PONGS_MAX_BYTES: Final = 128 * 1024
+"""Pongs that may wait to be taken before another ping counts as a flood. A ping of 6 bytes can ask for 65531."""
 
 _OUR_PING: Final = Ping(pong_size=0)
 
@@ -177,6 +177,7 @@ class PeerSession:
         self._output = bytearray(output)
         self._deadline = now + settings.handshake_seconds
         self._pong_awaited = False
+        self._waiting_pongs_bytes = 0
         self._failure: ConnectionOver | None = None
 
     @classmethod
@@ -211,10 +212,19 @@ class PeerSession:
         """When `tick` must be called at the latest if nothing arrives before."""
         return self._deadline
 
-    def take_output(self) -> bytes:
-        """The bytes to be sent now. After a violation: the last word to the peer, or nothing."""
-        taken = bytes(self._output)
-        self._output.clear()
+    @property
+    def waiting_output(self) -> int:
+        """How many bytes wait to be taken."""
+        return len(self._output)
+
+    def take_output(self, most: int | None = None) -> bytes:
+        """The bytes to be sent now, at most `most` of them. After a violation: the last word to the peer, or nothing.
+
+        Whoever takes no more than the peer reads makes the limit on waiting pongs hold.
+        """
+        taken = bytes(self._output[:most])
+        del self._output[:most]
+        self._waiting_pongs_bytes = min(self._waiting_pongs_bytes, len(self._output))
         return taken
 
     def send(self, message: Message) -> None:
@@ -387,9 +397,11 @@ class PeerSession:
     def _answer(self, ping: Ping) -> None:
         if ping.pong_size >= PONG_SIZE_LIMIT:
             return
-        if len(self._output) > WAITING_PONGS_MAX_BYTES:
+        if self._waiting_pongs_bytes > WAITING_PONGS_MAX_BYTES:
             raise PingFlood("the peer pings faster than it takes our pongs")
+        before = len(self._output)
         self._write(Pong(ping.pong_size))
+        self._waiting_pongs_bytes += len(self._output) - before
 
 
 def _bytes_of(message: Message) -> bytes:

@@ -48,6 +48,7 @@ from lnrecur.ports.peers import (
     OnionMessageHandler,
     PeerAddress,
     PeerLink,
+    PeerStatus,
     PeerUnreachable,
 )
 from lnrecur.ports.rates import RateSource, RateUnavailable
@@ -90,5 +91,6 @@ __all__ = [
     "OnionMessageHandler",
     "PeerAddress",
     "PeerLink",
+    "PeerStatus",
     "PeerUnreachable",
 ]

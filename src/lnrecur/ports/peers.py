@@ -35,6 +35,30 @@ class PeerAddress:
         return f"{self.node_id.hex()}@{host}:{self.port}"
 
 
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """How things are with one peer: connected, to be connected for good, or both. Times are seconds from now."""
+
+    node_id: NodeId
+    address: PeerAddress | None
+    """Where it is dialled; None for a peer that is not kept."""
+    where: str | None
+    """The far end of the connection, HOST:PORT; None where there is none."""
+    outbound: bool | None
+    """Whether we dialled; None where there is no connection."""
+    connected_seconds: float | None
+    next_dial_seconds: float | None
+    """When a kept peer is dialled again; None while it is connected or being dialled."""
+    last_reason: str | None
+    """Why a kept peer is not connected, or why it last was not."""
+    takes_onion_messages: bool
+    received: int
+    """Onion messages that came from it, the dropped ones included."""
+    sent: int
+    dropped: int
+    """Onion messages from it that were dropped: too fast, or too many at once."""
+
+
 OnionMessageHandler = Callable[[NodeId, OnionMessage], Awaitable[None]]
 """Called with the peer a message came from."""
 

@@ -1,8 +1,9 @@
 """One TCP connection: moves bytes between a socket and a `PeerSession`, and keeps its times.
 
-Two tasks share a connection. The reader feeds the session and lets it tick; the writer hands its output to the
-socket. So a peer that does not read never keeps us from reading, and what we owe it is bounded: too much waiting
-output refuses further messages, and output that does not move ends the connection.
+Two tasks share a connection. The reader feeds the session and lets it tick; it reads no faster than the peer's inflow
+allows. The writer takes the session's output in slices, each one when the socket has sent the one before. So a peer
+that does not read never keeps us from reading, and what we owe it is bounded: too much waiting output refuses further
+messages, unread pongs end the connection, and so does a slice that does not move.
 """
 
 from __future__ import annotations
@@ -13,25 +14,35 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from lnrecur.adapters.link.handling import Lane
+from lnrecur.adapters.link.inflow import Inflow
+from lnrecur.adapters.link.places import origin_of
+from lnrecur.adapters.link.settings import READ_SIZE, WRITE_SIZE, FlowLimits
 from lnrecur.messaging.errors import ConnectionOver, MessagingError, NotReady, PeerHungUp, PeerTooSlow
 from lnrecur.messaging.features import takes_onion_messages
-from lnrecur.messaging.peer import PeerEvent, PeerReady, PeerSession
+from lnrecur.messaging.peer import PeerEvent, PeerReady, PeerSession, PeerState
 from lnrecur.ports import PeerUnreachable
 from lnrecur.values import NodeId
-from lnrecur.wire.messages import Init, OnionMessage
+from lnrecur.wire.messages import Init, OnionMessage, WarningMessage
 
-_READ_SIZE: Final = 16 * 1024
 _GOODBYE_SECONDS: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class FlowLimits:
-    """How much one peer may cost us."""
+@dataclass(slots=True)
+class Counters:
+    """Onion messages of one peer."""
 
-    output_max_bytes: int = 512 * 1024
-    """Waiting output beyond which messages to this peer are dropped."""
-    write_seconds: float = 30.0
-    """How long the peer may take to accept what we wrote."""
+    received: int = 0
+    """Those that came, the dropped ones included."""
+    sent: int = 0
+    dropped: int = 0
+    """Those that came and were not handled: too fast, or too many at once."""
+
+    def add(self, others: Counters) -> None:
+        """Count in what was counted elsewhere."""
+        self.received += others.received
+        self.sent += others.sent
+        self.dropped += others.dropped
 
 
 class PeerConnection:
@@ -42,16 +53,19 @@ class PeerConnection:
         session: PeerSession,
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         limits: FlowLimits,
+        inflow: Inflow,
         *,
         outbound: bool,
         on_event: Callable[[PeerConnection, PeerEvent], None],
     ) -> None:
         self.outbound = outbound
+        self.inflow = inflow
+        self.counters = Counters()
         self.init: Init | None = None
         self.node_id: NodeId | None = None
-        self.ready_at = 0.0
-        self.inbox_bytes = 0
-        """Bytes of this peer's messages that wait for the handler; counted by the link."""
+        self.lane: Lane | None = None
+        """Where this peer's messages are handled, once it is ready; kept by the link."""
+        self.opened_at = self.ready_at = self.busy_at = asyncio.get_running_loop().time()
         self.over_because: MessagingError | None = None
         self.settled = asyncio.Event()
         """Set once the peer is ready or the connection is over, whichever comes first."""
@@ -61,17 +75,23 @@ class PeerConnection:
         self._limits = limits
         self._on_event = on_event
         self._has_output = asyncio.Event()
-        self._outgoing = bytearray()
         self._hang_up_reason: MessagingError | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._writer.transport.set_write_buffer_limits(high=0)  # so that drain waits until everything is gone
         name = self._writer.get_extra_info("peername")
-        self.where = f"{name[0]}:{name[1]}" if name else "an unnamed socket"
+        host, port = (str(name[0]), name[1]) if name else ("an unnamed socket", 0)
+        self.origin = origin_of(host)
+        self.where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def open(self) -> bool:
+        """Whether nobody has hung up."""
+        return self._hang_up_reason is None and not self.over.is_set()
 
     @property
     def alive(self) -> bool:
         """Whether the peer is ready and nobody has hung up."""
-        return self.init is not None and self._hang_up_reason is None and not self.over.is_set()
+        return self.init is not None and self.open
 
     @property
     def takes_onion_messages(self) -> bool:
@@ -84,7 +104,7 @@ class PeerConnection:
         Raises:
             PeerUnreachable: the connection is not ready, or the peer has left too much unread already.
         """
-        waiting = len(self._outgoing) + self._writer.transport.get_write_buffer_size()
+        waiting = self._session.waiting_output + self._writer.transport.get_write_buffer_size()
         if not self.alive:
             raise PeerUnreachable(f"the connection to {self.where} is not ready")
         if waiting > self._limits.output_max_bytes:
@@ -93,10 +113,20 @@ class PeerConnection:
             self._session.send(message)
         except NotReady as error:
             raise PeerUnreachable(f"the connection to {self.where} is over") from error
-        self._collect_output()
+        self.counters.sent += 1
+        self.busy_at = asyncio.get_running_loop().time()
+        self._has_output.set()
 
-    def hang_up(self, reason: MessagingError) -> None:
+    def warn(self, text: str) -> None:
+        """Tell a ready peer what we dislike."""
+        if self.alive and self._session.state is PeerState.READY:
+            self._session.send(WarningMessage(text))
+            self._has_output.set()
+
+    def hang_up(self, reason: ConnectionOver) -> None:
         """End the connection from our side; `run` then comes to its end."""
+        if reason.tell_peer:
+            self.warn(str(reason))
         self._hang_up_reason = self._hang_up_reason or reason
         for task in self._tasks:
             task.cancel()
@@ -106,7 +136,7 @@ class PeerConnection:
 
         Anything but an expected end is a bug and is raised, after the socket was closed.
         """
-        self._collect_output()
+        self._has_output.set()
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
         try:
             if self._hang_up_reason is None:
@@ -133,13 +163,15 @@ class PeerConnection:
                 for event in self._session.receive(data, loop.time()):
                     self._note(event, loop.time())
             self._session.tick(loop.time())
-            self._collect_output()
+            self._has_output.set()
+            # A pause of 0 is one too: it lets other connections have their turn before we go on with this one.
+            await asyncio.sleep(self.inflow.bytes_came(len(data or b""), loop.time()))
 
     async def _read_until(self, moment: float) -> bytes | None:
         """What arrived, b"" at the end of the stream, or None when `moment` came first."""
         try:
             async with asyncio.timeout_at(moment) as limit:
-                return await self._reader.read(_READ_SIZE)
+                return await self._reader.read(READ_SIZE)
         except OSError as error:
             if limit.expired():  # a socket of its own accord raises TimeoutError too
                 return None
@@ -147,21 +179,18 @@ class PeerConnection:
 
     def _note(self, event: PeerEvent, now: float) -> None:
         if isinstance(event, PeerReady):
-            self.node_id, self.init, self.ready_at = event.node_id, event.init, now
+            self.node_id, self.init, self.ready_at, self.busy_at = event.node_id, event.init, now, now
         self._on_event(self, event)
         if isinstance(event, PeerReady):
             self.settled.set()
 
-    def _collect_output(self) -> None:
-        self._outgoing += self._session.take_output()
-        if self._outgoing:
-            self._has_output.set()
-
     async def _write(self) -> None:
         while True:
             await self._has_output.wait()
-            self._has_output.clear()
-            data, self._outgoing = bytes(self._outgoing), bytearray()
+            data = self._session.take_output(WRITE_SIZE)
+            if not data:
+                self._has_output.clear()
+                continue
             try:
                 async with asyncio.timeout(self._limits.write_seconds) as limit:
                     self._writer.write(data)
@@ -173,7 +202,7 @@ class PeerConnection:
                 raise PeerHungUp(f"the connection broke: {error}") from error
 
     async def _close_socket(self) -> None:
-        last_words = bytes(self._outgoing) + self._session.take_output()
+        last_words = self._session.take_output()
         with suppress(OSError):  # the socket may be gone already, and there is nobody left to tell
             self._writer.write(last_words)
             self._writer.close()

@@ -6,7 +6,7 @@ sent until they are taken. It passes through the states below, never backwards:
     HANDSHAKE --(last act)--> AWAITING_INIT --(a fitting init)--> READY        any of them --(violation)--> OVER
 
 Our init goes out with the end of the handshake; nothing else is sent before the peer's init has come (BOLT 1).
-`REACTIONS` says what each known message does in each state.
+`reactions.py` says what each known message does in each state.
 
 What this file guarantees: the stream may be cut anywhere, the events and the final error are the same. Each wait has
 an end: handshake, init, and a pong after a ping of ours. Memory is bounded: one incomplete message in, and pongs only
@@ -16,7 +16,6 @@ while the peer takes them. What it must never know: sockets, clocks, who may con
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Final
 
 from lnrecur.crypto.keys import PrivateKey
@@ -37,6 +36,7 @@ from lnrecur.messaging.errors import (
     WrongNetwork,
 )
 from lnrecur.messaging.features import OFFERED, check_peer_features
+from lnrecur.messaging.reactions import IGNORED_EVEN_MESSAGES, REACTIONS, PeerState, Reaction
 from lnrecur.noise.errors import HandshakeError, TransportError
 from lnrecur.noise.handshake import InitiatorHandshake, ResponderHandshake
 from lnrecur.noise.transport import NoiseTransport
@@ -54,60 +54,6 @@ from lnrecur.wire.messages import (
     WarningMessage,
     read_message,
 )
-
-
-class PeerState(Enum):
-    """How far a connection is."""
-
-    HANDSHAKE = "handshake"
-    AWAITING_INIT = "awaiting_init"
-    READY = "ready"
-    OVER = "over"
-
-
-class Reaction(Enum):
-    """What a message does to a session."""
-
-    CHECK_INIT = auto()
-    ANSWER_PING = auto()
-    NOTE_PONG = auto()
-    DELIVER = auto()
-    TELL_WARNING = auto()
-    LOOK_AT_CHANNEL = auto()
-    LOOK_AT_TYPE = auto()
-    REFUSE_FIRST = auto()
-    REFUSE_SECOND_INIT = auto()
-
-
-REACTIONS: Final[dict[PeerState, dict[type[Message], Reaction]]] = {
-    PeerState.AWAITING_INIT: {
-        Init: Reaction.CHECK_INIT,
-        WarningMessage: Reaction.TELL_WARNING,
-        ErrorMessage: Reaction.LOOK_AT_CHANNEL,
-        Ping: Reaction.REFUSE_FIRST,
-        Pong: Reaction.REFUSE_FIRST,
-        OnionMessage: Reaction.REFUSE_FIRST,
-        UnknownMessage: Reaction.REFUSE_FIRST,
-    },
-    PeerState.READY: {
-        Init: Reaction.REFUSE_SECOND_INIT,
-        WarningMessage: Reaction.TELL_WARNING,
-        ErrorMessage: Reaction.LOOK_AT_CHANNEL,
-        Ping: Reaction.ANSWER_PING,
-        Pong: Reaction.NOTE_PONG,
-        OnionMessage: Reaction.DELIVER,
-        UnknownMessage: Reaction.LOOK_AT_TYPE,
-    },
-}
-"""What each message does in each state in which messages can arrive."""
-
-IGNORED_EVEN_MESSAGES: Final = {
-    256: "channel_announcement",
-    258: "channel_update",
-    262: "reply_short_channel_ids_end",
-    264: "reply_channel_range",
-}
-"""Gossip: known by name and of no use to us. Nodes send some of it unasked, so it is no reason to hang up."""
 
 PONG_SIZE_LIMIT: Final = 65532
 """A ping that asks for this many bytes or more wants no answer (BOLT 1)."""

@@ -36,15 +36,14 @@ from lnrecur.messaging.features import (
     takes_onion_messages,
 )
 from lnrecur.messaging.peer import (
-    REACTIONS,
     OnionMessageReceived,
     PeerEvent,
     PeerReady,
     PeerSession,
     PeerSettings,
-    PeerState,
     PeerWarned,
 )
+from lnrecur.messaging.reactions import REACTIONS, PeerState
 from lnrecur.noise.handshake import InitiatorHandshake
 from lnrecur.noise.transport import NoiseTransport
 from lnrecur.values import BITCOIN, REGTEST, NodeId, Point

@@ -20,7 +20,8 @@ from lnrecur.adapters.link.places import origin_of
 from lnrecur.adapters.link.settings import READ_SIZE, WRITE_SIZE, FlowLimits
 from lnrecur.messaging.errors import ConnectionOver, MessagingError, NotReady, PeerHungUp, PeerTooSlow
 from lnrecur.messaging.features import takes_onion_messages
-from lnrecur.messaging.peer import PeerEvent, PeerReady, PeerSession, PeerState
+from lnrecur.messaging.peer import PeerEvent, PeerReady, PeerSession
+from lnrecur.messaging.reactions import PeerState
 from lnrecur.ports import PeerUnreachable
 from lnrecur.values import NodeId
 from lnrecur.wire.messages import Init, OnionMessage, WarningMessage

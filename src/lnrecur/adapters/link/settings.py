@@ -32,6 +32,8 @@ MESSAGE_OVERHEAD: Final = 512
 """What a waiting message costs beyond its onion: the objects around it."""
 _OBJECTS: Final = 64 * 1024
 """Session, tasks, streams and counters of one connection, generously."""
+HANDSHAKE_MAX_BYTES: Final = 2 * READ_SIZE + 2 * RECEIVE_BUFFER + MESSAGE_MAX + 2 * READ_SIZE + _OBJECTS
+"""The most a connection costs before it is ready: what is unread, and one incomplete message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,9 @@ class FlowLimits:
 
     @property
     def memory_max_bytes(self) -> int:
-        """The most one connection makes this process keep."""
-        unread = 2 * READ_SIZE + 2 * RECEIVE_BUFFER
-        incomplete = MESSAGE_MAX + 2 * READ_SIZE
+        """The most one ready connection makes this process keep."""
         output = self.output_max_bytes + WAITING_PONGS_MAX_BYTES + 2 * MESSAGE_MAX + WRITE_SIZE
-        return unread + incomplete + output + self.inbox_max_bytes + _OBJECTS
+        return HANDSHAKE_MAX_BYTES + output + self.inbox_max_bytes
 
 
 _READ_RATE: Final = Rate(256 * 1024, 1024 * 1024)
@@ -110,7 +110,8 @@ class LinkSettings:
     """Connections from outside that are not ready yet."""
     outbound_max: int = 64
     """Connections that we dialled; kept peers come on top."""
-    kept_max: int = 64
+    kept_max: int = 32
+    """Peers that may be kept."""
     idle_seconds: float = 60.0
     """A connection without an onion message for so long may have to make room for another one."""
     redial_first_seconds: float = 1.0
@@ -120,14 +121,18 @@ class LinkSettings:
 
     @property
     def connections_max(self) -> int:
-        """How many sockets there can be."""
-        return self.inbound_max + self.handshakes_max + self.outbound_max + 2 * self.kept_max
+        """How many sockets there can be. A kept peer has two for a moment when its newer connection replaces one."""
+        return self.handshakes_max + self._ready_max
+
+    @property
+    def _ready_max(self) -> int:
+        return self.inbound_max + self.outbound_max + 2 * self.kept_max
 
     @property
     def memory_max_bytes(self) -> int:
         """The most memory that peers can make this process use, all of them together."""
         orphans = self.handling.shared * MESSAGE_MAX
-        return self.connections_max * self.flow.memory_max_bytes + orphans
+        return self._ready_max * self.flow.memory_max_bytes + self.handshakes_max * HANDSHAKE_MAX_BYTES + orphans
 
     @property
     def kernel_max_bytes(self) -> int:

@@ -193,7 +193,11 @@ class TcpPeerLink:
             self._identity, address.node_id, self._ephemeral_key(), self._settings.session, now
         )
         connection = self._launch(session, streams, outbound=True)
-        await connection.settled.wait()
+        try:
+            await connection.settled.wait()
+        except asyncio.CancelledError:
+            connection.hang_up(Forgotten("the dial was given up"))
+            raise
         if connection.node_id is None:
             raise PeerUnreachable(f"{address}: {connection.over_because}")
 

@@ -15,7 +15,7 @@ from lnrecur.ports import SentState
 from lnrecur.recurrence.inbound_model import OfferPolicy
 from lnrecur.recurrence.outbound_model import Phase
 from lnrecur.testing.rig import Rig, RigNode
-from lnrecur.values import REGTEST, Msat
+from lnrecur.values import REGTEST, Msat, NodeId
 from lnrecur.wire.messages import OnionMessage
 
 CHAIN = {fields.INVREQ_CHAIN: REGTEST}
@@ -78,6 +78,24 @@ async def test_the_same_request_twice_gets_the_same_invoice_and_another_one_a_ne
         again = await hand.ask(offer, _request(offer, hand, counter))
         other = await hand.ask(offer, _request(offer, hand, counter, metadata=b"\x09" * 16))
         assert first == again != other
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_two_copies_of_a_request_in_one_moment_get_one_answer_and_a_resend_the_same_again(refused: bool) -> None:
+    """LDK sends every request twice within milliseconds."""
+    async with Rig(seed=3) as rig:
+        merchant, hand = await rig.join("merchant"), Hand(rig)
+        offer = publish(merchant)
+        request = _request(offer, hand, 3 if refused else 0).to_bytes()
+        assert offer.issuer_id is not None
+        to = DirectDestination(NodeId(offer.issuer_id))
+        for _ in range(2):
+            await hand.say(to, ContentsKind.INVOICE_REQUEST, request)
+        [answer] = hand.answers
+        assert answer.kind is (ContentsKind.INVOICE_ERROR if refused else ContentsKind.INVOICE)
+        await rig.run_for(5)
+        await hand.say(to, ContentsKind.INVOICE_REQUEST, request)
+        assert hand.answers == [answer, answer]
 
 
 async def test_the_same_request_after_its_invoice_expired_gets_a_new_one() -> None:

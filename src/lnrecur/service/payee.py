@@ -137,24 +137,30 @@ class PayeeService:
         request = self._authentic(delivered, contents)
         if request is None:
             return
+        digest = sha256(contents.data)
+        if not self._recent.begin(digest, self._clock.precise()):
+            return  # the same request is being answered this very moment, or was just now
+        answered_at: float | None = None
+        try:
+            await self._handle(request, digest, delivered)
+            answered_at = self._clock.precise()
+        finally:
+            self._recent.end(digest, answered_at)
+
+    async def _handle(self, request: InvoiceRequest, digest: bytes, delivered: Delivered) -> None:
         try:
             verified = request.verify_signature()
         except NotSigned as error:
             await self._reply_error(delivered.reply_path, error_for(error))
             return
-        digest = sha256(contents.data)
-        if not self._recent.begin(digest):
-            return  # the same request is being answered this very moment
-        try:
-            answer = self._recent.answer(digest, self._clock.now()) or await self._answer(verified, delivered)
-            if isinstance(answer, Refuse):
-                refusal = write_invoice_error(answer.told, field=answer.field_number, suggested=answer.suggested)
-                await self._reply_error(delivered.reply_path, refusal)
-            elif answer is not None:
-                self._recent.remember(digest, answer)
-                await self._reply(delivered.reply_path, MessageContents(ContentsKind.INVOICE, answer.to_bytes()))
-        finally:
-            self._recent.end(digest)
+        answer = self._recent.answer(digest, self._clock.now()) or await self._answer(verified, delivered)
+        if isinstance(answer, Refuse):
+            refusal = write_invoice_error(answer.told, field=answer.field_number, suggested=answer.suggested)
+            await self._reply_error(delivered.reply_path, refusal, verified.payer_id)
+        elif answer is not None:
+            self._recent.remember(digest, answer)
+            invoice = MessageContents(ContentsKind.INVOICE, answer.to_bytes())
+            await self._reply(delivered.reply_path, invoice, verified.payer_id)
 
     def _authentic(self, delivered: Delivered, contents: MessageContents) -> InvoiceRequest | None:
         """The request, if it can be read and its offer is ours; cheap, and silent towards strangers."""
@@ -197,14 +203,14 @@ class PayeeService:
             _LOG.warning("no invoice could be made: %s", str(error) or f"no answer in {INVOICE_S_MAX} seconds")
             return Refuse("node", "the payee's node cannot receive just now; please ask again later")
 
-    async def _reply_error(self, path: BlindedPath | None, error: InvoiceError) -> None:
-        await self._reply(path, MessageContents(ContentsKind.INVOICE_ERROR, error.to_bytes()))
+    async def _reply_error(self, path: BlindedPath | None, error: InvoiceError, conversation: bytes = b"") -> None:
+        await self._reply(path, MessageContents(ContentsKind.INVOICE_ERROR, error.to_bytes()), conversation)
 
-    async def _reply(self, path: BlindedPath | None, contents: MessageContents) -> None:
+    async def _reply(self, path: BlindedPath | None, contents: MessageContents, conversation: bytes) -> None:
         if path is None:
             return
         try:
-            await self._courier.send(path, contents)
+            await self._courier.send(path, contents, conversation=conversation)
         except PeerUnreachable as error:
             _LOG.info("an answer could not be sent, the payer will ask again: %s", error)
 

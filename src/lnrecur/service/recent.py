@@ -1,16 +1,22 @@
 """Answers given a short while ago, so that a request sent twice gets the very same invoice (Q19).
 
+Two copies within `COPY_S` are one request that came twice (LDK sends each twice within milliseconds, networks double
+messages): the second gets no answer. Later ones are resends of somebody who got none, and are answered again.
+
 Only memory, and bounded: forgetting an answer costs a new invoice, of which still only one can be claimed per period.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Final
 
 from lnrecur.bolt12.invoice import VerifiedInvoice
 from lnrecur.values import PaymentHash
 
 RECENT_MAX: Final = 4096
+COPY_S: Final = 2.0
+"""Nobody who waits for an answer asks again as soon as this."""
 
 
 class RecentAnswers:
@@ -20,17 +26,26 @@ class RecentAnswers:
         self._answers: dict[bytes, VerifiedInvoice] = {}
         self._digests: dict[PaymentHash, bytes] = {}
         self._busy: set[bytes] = set()
+        self._answered: OrderedDict[bytes, float] = OrderedDict()
 
-    def begin(self, digest: bytes) -> bool:
-        """Start answering a request; False if that is going on already."""
-        if digest in self._busy:
+    def begin(self, digest: bytes, now: float) -> bool:
+        """Start answering a request; False if that is going on already, or was done a moment ago."""
+        answered_at = self._answered.get(digest)
+        just_now = answered_at is not None and abs(now - answered_at) < COPY_S
+        if digest in self._busy or just_now:
             return False
         self._busy.add(digest)
         return True
 
-    def end(self, digest: bytes) -> None:
-        """The request is answered."""
+    def end(self, digest: bytes, answered_at: float | None) -> None:
+        """The request was answered at this moment; or, None, could not be."""
         self._busy.discard(digest)
+        if answered_at is None:
+            return
+        self._answered[digest] = answered_at
+        self._answered.move_to_end(digest)
+        while len(self._answered) > RECENT_MAX:
+            self._answered.popitem(last=False)
 
     def answer(self, digest: bytes, now: int) -> VerifiedInvoice | None:
         """The invoice this request got, if it can still be paid."""

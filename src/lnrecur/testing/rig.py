@@ -237,9 +237,9 @@ class Rig:
         """
         await self.settle()
         while (at := self._next_moment()) is not None and at <= moment:
-            self.clock.advance_to(max(at, self.clock.now()))
+            self.clock.advance_to(max(at, self.clock.precise()))
             await self.settle()
-        self.clock.advance_to(max(moment, self.clock.now()))
+        self.clock.advance_to(max(moment, self.clock.precise()))
         await self.settle()
 
     async def settle(self) -> None:

@@ -49,6 +49,34 @@ def test_subscriptions_run_from_offer_to_last_payment_over_the_issuers_id_and_ov
     assert "Traceback" not in alice.log + merchant.log
 
 
+def test_a_blinded_offer_begins_at_the_kept_peer_that_relays_and_payer_and_payee_never_meet(tmp_path: Path) -> None:
+    money = tmp_path / "money.sqlite"
+    hub = Daemon(tmp_path / "hub", money, 'relay = "on"')
+    daemons = [hub]
+    try:
+        hub.start()
+        merchant, alice = (Daemon(tmp_path / name, money, f'peers = ["{hub.address}"]') for name in ("shop", "alice"))
+        daemons += [merchant, alice]
+        for daemon in (merchant, alice):
+            daemon.launch()
+        for daemon in (merchant, alice):
+            daemon.wait_until_up()
+            daemon.wait_for_peers(1)
+        offer = merchant.ask("offer", "create", "a thing", *EVERY, "--payments", "3", "--blinded")
+        assert (offer["introductions"], offer["hides_node"], offer["via"]) == ([hub.node_id], True, [hub.address])
+        shown = lnrecur("offer", "show", offer["offer_id"], "--home", merchant.folder).stdout
+        assert f"a blinded path that begins at the peer {hub.node_id}" in shown
+        assert merchant.node_id not in shown
+        subscription = alice.ask("subscribe", offer["offer"], "--yes")["id"]
+        alice.wait_for_phase(subscription, "completed", 30)
+        assert_books_agree(merchant, alice, subscription, 3)
+        assert alice.info()["peers"] == merchant.info()["peers"] == [hub.node_id]
+        assert hub.info()["relay"]["passed_on"] >= 6
+    finally:
+        for daemon in daemons:
+            daemon.kill()
+
+
 def test_a_cancel_is_told_and_a_small_mandate_asks_first(pair: tuple[Daemon, Daemon]) -> None:
     merchant, alice = pair
     offer = merchant.ask("offer", "create", "a thing", *EVERY, "--payments", "50")["offer"]

@@ -32,7 +32,8 @@ def lnrecur(*args: str | Path, **extra: Any) -> subprocess.CompletedProcess[str]
 class Daemon:
     """One daemon in a folder of its own. Its ports are free ones; the peer port stays the same over restarts."""
 
-    def __init__(self, folder: Path, money: Path) -> None:
+    def __init__(self, folder: Path, money: Path, *settings: str) -> None:
+        """`settings`: further lines of its config.toml."""
         self.folder = folder
         self.home = Home.find(folder)
         self.process: subprocess.Popen[bytes] | None = None
@@ -40,6 +41,8 @@ class Daemon:
         flags = ("--peer-listen", self.peer, "--http-listen", "127.0.0.1:0", "--playmoney-file", money)
         made = lnrecur("init", "--home", folder, *flags, "--json")
         assert made.returncode == 0, made.stderr
+        with self.home.config.open("a") as config:
+            config.writelines(f"{line}\n" for line in settings)
         self.node_id: str = json.loads(made.stdout)["node_id"]
 
     @property
@@ -98,6 +101,15 @@ class Daemon:
         """One subscription, with its book and its events; asked over HTTP, which is quicker than the command."""
         shown: dict[str, Any] = self._client.get(f"/v1/subscriptions/{subscription}")
         return shown
+
+    def info(self) -> dict[str, Any]:
+        """What it says of itself."""
+        told: dict[str, Any] = self._client.get("/v1/info")
+        return told
+
+    def wait_for_peers(self, count: int) -> None:
+        """Wait until it has so many connected peers."""
+        wait_for(lambda: True if len(self.info()["peers"]) >= count else None, 10, lambda: self.log[-2000:])
 
     def sold(self) -> list[dict[str, Any]]:
         """The subscriptions that are paid to this daemon."""

@@ -34,7 +34,8 @@ def offer() -> None:
 @click.option("--expires", type=MOMENT, help="No new subscriptions after this moment; running ones go on.")
 @click.option("--issuer", help="Who sells, such as alice@example.com.")
 @click.option("--quantity-max", type=click.IntRange(min=0), help="Sell up to this many at once; 0: any number.")
-@click.option("--blinded", is_flag=True, help="Be asked over a blinded path that begins at this node.")
+@click.option("--blinded", is_flag=True, help="Be asked over blinded paths that begin at connected kept peers.")
+@click.option("--via-peer", metavar="ID", multiple=True, help="Begin a blinded path at this connected peer.")
 @click.option("--dialect", type=click.Choice(["draft", "cln"]), help="Numbers of the recurrence fields.")
 @click.option("--invoice-expiry", type=SECONDS, default="1h", show_default=True, help="How long an invoice lives.")
 @click.option("--label", default="", help="Your own name for the offer; nobody else sees it.")
@@ -93,6 +94,7 @@ def _body(asked: dict[str, Any]) -> dict[str, Any]:
         "quantity_max": asked["quantity_max"],
         "label": asked["label"],
         "blinded": asked["blinded"],
+        "via_peers": list(asked["via_peer"]) or None,
         "windows": "lenient" if asked["lenient"] else "strict",
         "first_in_window": asked["first_in_window"],
         "invoice_expiry_s": asked["invoice_expiry"],
@@ -126,18 +128,26 @@ def _body(asked: dict[str, Any]) -> dict[str, Any]:
 def _print_offer(told: dict[str, Any], qr: bool) -> None:
     click.echo(told["offer"])
     console = make_console()
-    peer = told.get("peer_address")
     facts = [
         ("what", printable(told["description"] or "")),
         ("terms", told["terms"]),
         ("offer id", told["offer_id"]),
         ("created", local_time(told["created_at"])),
     ]
-    if peer:
-        facts.append(("pay it", f"lnrecur subscribe {told['offer'][:12]}... --via {peer}"))
+    facts += [("asked over", words) for words in _introduced(told)]
+    if via := told["via"]:
+        facts.append(("pay it", f"lnrecur subscribe {told['offer'][:12]}... --via {via[0]}"))
     print_facts(console, "Offer", facts)
     if qr:
         _print_qr(told["offer"])
+
+
+def _introduced(told: dict[str, Any]) -> list[str]:
+    """Where the blinded paths begin, and plainly what that hides."""
+    begins = told["introductions"]
+    if begins and not told["hides_node"]:
+        return ["a blinded path that begins at this very node, so the node id is not hidden: no kept peer is connected"]
+    return [f"a blinded path that begins at the peer {peer}" for peer in begins]
 
 
 def _print_qr(text: str) -> None:

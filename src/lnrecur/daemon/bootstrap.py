@@ -11,12 +11,12 @@ from lnrecur.adapters.clock import SystemClock
 from lnrecur.adapters.entropy import SystemEntropy
 from lnrecur.adapters.link import LinkSettings, TcpPeerLink
 from lnrecur.adapters.nodes.playmoney import PlayMoneyNode
-from lnrecur.adapters.router import StaticRouter
 from lnrecur.adapters.store import open_sqlite_manager
 from lnrecur.daemon.config import APP, Home, Settings, split_listen
 from lnrecur.daemon.files import DaemonLock, read_seed, read_token
 from lnrecur.daemon.http.app import build_app
 from lnrecur.daemon.http.server import HttpServer, stop_on_signals
+from lnrecur.daemon.message_settings import message_router, message_settings
 from lnrecur.messaging.peer import PeerSettings
 from lnrecur.ports import PeerAddress
 from lnrecur.service.assembly import Parts, Services
@@ -50,9 +50,15 @@ async def run_daemon(home: Home, settings: Settings, tell: Callable[[str], None]
             chain=settings.chain_hash,
         )
         async with node:
-            router = StaticRouter(settings.peer_addresses)
+            router = message_router(settings)
             manager = open_sqlite_manager(home.database)
-            services = Services(keyring, Parts(manager, node, link, router, clock, entropy, settings.chain_hash))
+            services = Services(
+                keyring,
+                Parts(
+                    manager, node, link, router, clock, entropy, settings.chain_hash,
+                    messages=message_settings(settings),
+                ),
+            )  # fmt: skip
             peer = await _listen_for_peers(link, settings)
             for address in settings.peer_addresses:
                 link.keep(address)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ import platformdirs
 import tomli_w
 
 from lnrecur.bolt12 import Dialect
+from lnrecur.daemon.message_settings import RANGES, parse_channel, parse_route
 from lnrecur.errors import UsageError
 from lnrecur.ports import PeerAddress
 from lnrecur.service.addresses import DEFAULT_PEER_PORT, parse_address
@@ -46,6 +47,22 @@ class Settings:
     """Where the command and local applications reach the HTTP API."""
     peers: tuple[str, ...] = ()
     """Peers to stay connected to, ID@HOST:PORT."""
+    message_burst: int = 4
+    """Onion messages that go to one peer at once."""
+    message_every_ms: int = 250
+    """Milliseconds until one more may go; 0 sends all at once."""
+    message_routes: tuple[str, ...] = ()
+    """Chains of nodes that pass on onion messages, ID>ID>ID: ways to nodes that are no peers of ours."""
+    message_channels: tuple[str, ...] = ()
+    """Channels and their ends, BLOCKxTXxOUTPUT=ID>ID, for blinded paths that name nodes by channels."""
+    path_dummy_hops: int = 0
+    """Hops to ourselves at the end of our own blinded paths."""
+    relay: str = "off"
+    """on: pass on onion messages of peers to other connected peers."""
+    relay_burst: int = 4
+    """Onion messages that are passed on for one peer at once."""
+    relay_every_ms: int = 250
+    """Milliseconds until one more is passed on for it."""
     money_node: str = "playmoney"
     """Which node moves the money; this version has the embedded play-money node only."""
     playmoney_file: str = ""
@@ -201,9 +218,17 @@ def _checked(key: str, value: Any, source: str) -> Any:
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "chain": tuple(CHAINS),
     "money_node": ("playmoney",),
+    "relay": ("off", "on"),
     "dialect": tuple(dialect.value for dialect in Dialect),
     "log_level": ("debug", "info", "warning", "error"),
 }
+
+
+_LISTS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
+    ("peers", "addresses", parse_address),
+    ("message_routes", "routes", parse_route),
+    ("message_channels", "channels", parse_channel),
+)
 
 
 def _check_whole(settings: Settings, sources: Mapping[str, str]) -> None:
@@ -225,11 +250,15 @@ def _check_whole(settings: Settings, sources: Mapping[str, str]) -> None:
     for key, value in (("peer_listen", settings.peer_listen), ("http_listen", settings.http_listen)):
         if (value or key == "http_listen") and _host_and_port(value) is None:
             raise refuse(key, f"is HOST:PORT, not {value!r}")
-    for text in settings.peers:
-        try:
-            parse_address(text)
-        except UsageError as error:
-            raise refuse("peers", f"is a list of addresses: {error}") from error
+    for key, (least, most) in RANGES.items():
+        if not least <= (value := getattr(settings, key)) <= most:
+            raise refuse(key, f"is from {least} to {most}, not {value}")
+    for key, what, parse in _LISTS:
+        for text in getattr(settings, key):
+            try:
+                parse(text)
+            except UsageError as error:
+                raise refuse(key, f"is a list of {what}: {error}") from error
 
 
 def split_listen(text: str, key: str) -> tuple[str, int]:

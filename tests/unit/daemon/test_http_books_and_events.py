@@ -14,6 +14,7 @@ from lnrecur import __version__
 from lnrecur.bolt12 import OfferTerms, Recurrence, TimeUnit
 from lnrecur.bolt12.offer import write_offer
 from lnrecur.crypto.keys import PrivateKey
+from lnrecur.messaging.relay import RelayVerdict
 from lnrecur.ports import Change
 from lnrecur.recurrence.effects import Book, Emit
 from lnrecur.testing.virtual_clock import VirtualClock
@@ -53,6 +54,7 @@ def test_the_node_says_who_it_is_and_that_its_money_is_play_money(api: Api) -> N
         "node_id": keyring.node_id.hex(),
         "peer_address": PEER,
         "chain": "regtest",
+        "relay": {"on": False, **dict.fromkeys(RelayVerdict, 0)},
         "peers": [],
         "money_node": {
             "kind": "play money in memory",

@@ -67,12 +67,15 @@ def test_the_answer_has_the_documented_shape(api: Api) -> None:
         "amount_msat": 1_000_000,
         "terms": "1,000 sat every day, from the first payment, paid in order",
         "active": True,
+        "introductions": [],
         "windows": "strict",
         "created_at": "2027-01-15T08:00:00Z",
+        "hides_node": False,
+        "via": [PEER],
         "peer_address": PEER,
     }
     assert api.get(f"/v1/offers/{told['offer_id']}").json() == told
-    listed = {key: value for key, value in told.items() if key != "peer_address"}
+    listed = {key: value for key, value in told.items() if key not in ("peer_address", "via", "hides_node")}
     assert listed in api.get("/v1/offers").json()["offers"]
 
 
@@ -102,6 +105,22 @@ def test_a_blinded_offer_does_not_name_the_node(api: Api) -> None:
     offer = Offer.from_text(api.offer(blinded=True)["offer"])
     assert offer.issuer_id is None
     assert offer.paths is not None
+
+
+def test_a_blinded_offer_without_a_kept_peer_begins_here_and_says_that_this_hides_nothing(api: Api) -> None:
+    told = api.offer(blinded=True)
+    assert (told["introductions"], told["hides_node"]) == ([api.services.keyring.node_id.hex()], False)
+    assert told["via"] == [PEER]
+
+
+def test_a_peer_that_is_not_connected_cannot_introduce_and_a_word_is_no_node_id(api: Api) -> None:
+    stranger = "02" + "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+    body = {"amount_msat": 1, "description": "x"}
+    refused = api.post("/v1/offers", {**body, "via_peers": [stranger]})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (400, "via")
+    assert "no connected peer" in refused.json()["error"]["message"]
+    refused = api.post("/v1/offers", {**body, "via_peers": [stranger, "bob"]})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (400, "via_peers[1]")
 
 
 def recurring(**changes: Any) -> dict[str, Any]:

@@ -11,10 +11,15 @@ from hypothesis import strategies as st
 
 from lnrecur.crypto.keys import PrivateKey
 from lnrecur.daemon.config import Home, Settings, load_settings, split_listen, write_settings
+from lnrecur.daemon.message_settings import message_router, message_settings
 from lnrecur.errors import UsageError
-from lnrecur.values import REGTEST, Msat
+from lnrecur.messaging.pacing import Pace
+from lnrecur.messaging.relay import RelayLimits
+from lnrecur.service.courier import MessageSettings
+from lnrecur.values import REGTEST, Msat, NodeId, ShortChannelId
 
 PEER = f"{PrivateKey(bytes([9]) * 32).point.hex()}@127.0.0.1:9737"
+ID, ID2 = (PrivateKey(bytes([number]) * 32).point.hex() for number in (8, 9))
 PAGE = Path(__file__).parents[3] / "docs" / "settings.md"
 
 
@@ -84,6 +89,17 @@ WRONG: list[tuple[str, Any, str]] = [
     ("peers", PEER, "is a list of texts"),
     ("peers", [1], "is a list of texts"),
     ("peers", ["alice"], "write ID@HOST:PORT"),
+    ("relay", "yes", "is one of off, on"),
+    ("relay_every_ms", 0, "is from 1 to 3600000, not 0"),
+    ("message_burst", 0, "is from 1 to 10000, not 0"),
+    ("message_every_ms", -1, "is from 0 to"),
+    ("path_dummy_hops", 11, "is from 0 to 10, not 11"),
+    ("message_routes", [ID], "write ID>ID"),
+    ("message_routes", [f"{ID}>{ID}"], "two or more different nodes"),
+    ("message_routes", [f"{ID}>alice"], "'alice' is no node id"),
+    ("message_channels", [f"1x2={ID}>{ID2}"], "write BLOCKxTXxOUTPUT=ID>ID"),
+    ("message_channels", [f"1x2x3={ID}>{ID}"], "write BLOCKxTXxOUTPUT=ID>ID"),
+    ("message_channels", [f"99999999x2x3={ID}>{ID2}"], "too large"),
 ]
 
 
@@ -94,6 +110,22 @@ def test_a_wrong_value_names_its_key_and_where_it_comes_from(home: Home, key: st
     assert str(raised.value).startswith(f"{key} (from the command line) ")
     assert told in str(raised.value)
     assert raised.value.field == key
+
+
+def test_the_settings_about_messages_become_what_the_service_takes() -> None:
+    default = message_settings(Settings())
+    assert default == MessageSettings(pace=Pace(4, 0.25), relay=None, dummy_hops=0)
+    told = message_settings(Settings(message_every_ms=0, relay="on", relay_burst=7, relay_every_ms=100))
+    assert told == MessageSettings(pace=None, relay=RelayLimits(7, 0.1), dummy_hops=0)
+
+
+def test_routes_and_channels_of_the_settings_are_known_to_the_router() -> None:
+    one, two = bytes.fromhex(ID), bytes.fromhex(ID2)
+    told = Settings(message_routes=(f"{ID} > {ID2}",), message_channels=(f"103x2x1={ID2}>{ID}",), peers=(PEER,))
+    router = message_router(told)
+    assert router.route(NodeId(two), frozenset({NodeId(one)})) == [one, two]
+    assert router.channel_ends(ShortChannelId(103 << 40 | 2 << 16 | 1)) == tuple(sorted((one, two)))
+    assert str(router.address(NodeId(bytes.fromhex(PEER[:66])))) == PEER
 
 
 def test_a_wrong_value_in_the_file_names_the_file(home: Home) -> None:
@@ -136,6 +168,10 @@ SETTINGS = st.builds(
     playmoney_file=st.just("") | st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map(lambda t: "/" + t),
     playmoney_opening_sat=st.integers(0, 21_000_000 * 10**8),
     dialect=st.sampled_from(["draft", "cln"]),
+    message_routes=st.lists(st.just(f"{ID}>{ID2}"), max_size=2).map(tuple),
+    message_channels=st.lists(st.just(f"103x2x1={ID}>{ID2}"), max_size=2).map(tuple),
+    message_every_ms=st.integers(0, 1000),
+    relay=st.sampled_from(["off", "on"]),
     log_level=st.sampled_from(["debug", "info", "warning", "error"]),
 )
 

@@ -14,12 +14,14 @@ from msgspec import Meta
 
 from lnrecur.bolt12 import Dialect, OfferTerms, Recurrence, TimeUnit
 from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
+from lnrecur.crypto.errors import CryptoError
+from lnrecur.crypto.keys import parse_point
 from lnrecur.errors import UsageError
 from lnrecur.recurrence.inbound_model import OfferPolicy, Windows
 from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_model import Missed, Terms, Trigger
 from lnrecur.service.addresses import parse_address
-from lnrecur.values import Msat, UnixSeconds
+from lnrecur.values import Msat, NodeId, UnixSeconds
 from lnrecur.wire.integers import U32_MAX
 
 I64_MAX: Final = 2**63 - 1
@@ -37,6 +39,7 @@ Count = Annotated[int, Meta(ge=0, le=I64_MAX)]
 U32 = Annotated[int, Meta(ge=0, le=U32_MAX)]
 Text = Annotated[str, Meta(max_length=TEXT_MAX)]
 Address = Annotated[str, Meta(max_length=400)]
+NodeIdText = Annotated[str, Meta(max_length=66)]
 
 Choice = TypeVar("Choice", bound=Enum)
 
@@ -110,6 +113,7 @@ class OfferBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     recurrence: RecurrenceBody | None = None
     label: Text = ""
     blinded: bool = False
+    via_peers: Annotated[list[NodeIdText], Meta(max_length=VIA_MAX)] | None = None
     windows: str = Windows.STRICT.value
     first_in_window: bool = False
     invoice_expiry_s: Annotated[int, Meta(ge=1, le=U32_MAX)] = 3600
@@ -129,6 +133,16 @@ class OfferBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
             quantity_max=self.quantity_max,
             recurrence=recurrence,
         )
+
+    def introductions(self) -> list[NodeId] | None:
+        """The peers at which the offer's paths shall begin; None where that was not said.
+
+        Raises:
+            InvalidBody: a node id that is none.
+        """
+        if self.via_peers is None:
+            return None
+        return [_node_id(text, f"via_peers[{position}]") for position, text in enumerate(self.via_peers)]
 
     def to_policy(self) -> OfferPolicy:
         """What it does not say.
@@ -206,6 +220,13 @@ class ApproveBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A yes to the payment that waits; with a mandate, to all that follow under it."""
 
     mandate: MandateBody | None = None
+
+
+def _node_id(text: str, field: str) -> NodeId:
+    try:
+        return NodeId(parse_point(bytes.fromhex(text)))
+    except (ValueError, CryptoError) as error:
+        raise InvalidBody("a node id is 66 hexadecimal digits of a public key", field) from error
 
 
 def _one_of(choices: type[Choice], word: str, field: str) -> Choice:

@@ -18,9 +18,10 @@ from lnrecur.daemon.config import Settings
 from lnrecur.daemon.http import shapes
 from lnrecur.daemon.http.bodies import I64_MAX, ApproveBody, InvalidBody, OfferBody, SubscribeBody
 from lnrecur.errors import UsageError
+from lnrecur.ports import OfferRecord
 from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.service.assembly import Services
-from lnrecur.values import RecurrenceId, chain_name
+from lnrecur.values import NodeId, RecurrenceId, chain_name
 
 B = TypeVar("B", bound=msgspec.Struct)
 T = TypeVar("T")
@@ -28,6 +29,8 @@ EVENTS_MAX: Final = 1000
 WAIT_S_MAX: Final = 30
 WAIT_ASKED_MAX: Final = 3600
 """Longest wait that may be asked for; whoever asks for more than `WAIT_S_MAX` is answered earlier, and asks again."""
+INTRODUCTIONS_MAX: Final = 3
+"""Kept peers at which a blinded offer begins when nobody chooses; each makes its text longer."""
 _WAIT_STEP_S: Final = 0.1
 _URI: Final = "lightning:"
 _NAMED_FIELD: Final = re.compile(r"(?P<told>.+) field `(?P<field>[^`]*)`")
@@ -64,6 +67,10 @@ class Routes:
                 "node_id": self._services.keyring.node_id.hex(),
                 "peer_address": self._peer,
                 "chain": chain_name(self._services.parts.chain),
+                "relay": {
+                    "on": self._services.parts.messages.relay is not None,
+                    **{verdict.value: count for verdict, count in self._services.courier.relay.counts.items()},
+                },
                 "peers": sorted(peer.hex() for peer in link.peers()),
                 "money_node": {
                     "kind": node.kind,
@@ -80,8 +87,21 @@ class Routes:
         """POST /v1/offers."""
         body = await _body(request, OfferBody)
         terms = body.to_terms(Dialect(self._settings.dialect))
-        record = self._services.payee.create_offer(terms, body.to_policy(), label=body.label, blinded=body.blinded)
-        return JSONResponse({**shapes.offer_shape(record), "peer_address": self._peer}, status_code=201)
+        via = body.introductions()
+        record = self._services.payee.create_offer(
+            terms,
+            body.to_policy(),
+            label=body.label,
+            blinded=body.blinded or bool(via),
+            via=self._kept_and_connected() if via is None and body.blinded else via or (),
+        )
+        return JSONResponse(self._offer(record), status_code=201)
+
+    def _kept_and_connected(self) -> list[NodeId]:
+        """Where paths begin unless somebody chooses: at peers that are there to stay, in the order of the settings."""
+        connected = self._services.courier.peers()
+        kept = dict.fromkeys(address.node_id for address in self._settings.peer_addresses)
+        return [peer for peer in kept if peer in connected][:INTRODUCTIONS_MAX]
 
     async def offers(self, request: Request) -> Response:
         """GET /v1/offers."""
@@ -90,7 +110,17 @@ class Routes:
     async def offer(self, request: Request) -> Response:
         """GET /v1/offers/{id}: by offer_id or a beginning of it."""
         record = _only(self._manager.offers(), lambda record: record.offer_id.hex(), request, "offer")
-        return JSONResponse({**shapes.offer_shape(record), "peer_address": self._peer})
+        return JSONResponse(self._offer(record))
+
+    def _offer(self, record: OfferRecord) -> shapes.Shape:
+        """An offer with where it is asked: `via` is what a subscriber may have to say."""
+        shape = shapes.offer_shape(record)
+        begins = shape["introductions"]
+        hides = bool(begins) and self._services.keyring.node_id.hex() not in begins
+        addresses = [self._services.parts.router.address(NodeId(bytes.fromhex(node))) for node in begins]
+        theirs = [str(address) for address in addresses if address is not None]
+        ours = [] if self._peer is None else [self._peer]
+        return {**shape, "hides_node": hides, "via": theirs if hides else ours, "peer_address": self._peer}
 
     # --- subscriptions -----------------------------------------------------------------------------------------------
 

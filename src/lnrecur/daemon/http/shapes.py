@@ -22,6 +22,7 @@ def _at(moment: int | None) -> str | None:
 def offer_shape(record: OfferRecord) -> Shape:
     """An offer of ours."""
     offer = Offer.from_bytes(record.offer)
+    begins = [path.first_node_id for path in offer.paths or ()]
     return {
         "offer_id": record.offer_id.hex(),
         "offer": offer.to_text(),
@@ -30,6 +31,7 @@ def offer_shape(record: OfferRecord) -> Shape:
         "amount_msat": offer.amount,
         "terms": recurrence_in_words(offer),
         "active": record.active,
+        "introductions": [node.hex() for node in begins if isinstance(node, bytes)],
         "windows": record.policy.windows.value,
         "created_at": _at(record.created_at),
     }

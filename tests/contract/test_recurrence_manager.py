@@ -12,7 +12,7 @@ pytest.register_assert_rewrite("recurrence_manager")
 
 from recurrence_manager import RecurrenceManagerContract, SharedStoreContract  # noqa: E402
 
-from lnrecur.adapters.store import SqlRecurrenceManager, open_sqlite_manager  # noqa: E402
+from lnrecur.adapters.store import SqlRecurrenceManager, open_postgresql_manager, open_sqlite_manager  # noqa: E402
 from lnrecur.ports import RecurrenceManager  # noqa: E402
 from lnrecur.testing.memory_store import MemoryRecurrenceManager  # noqa: E402
 
@@ -32,5 +32,18 @@ class TestSqliteRecurrenceManager(SharedStoreContract):
 
             def open_manager() -> SqlRecurrenceManager:
                 return stack.enter_context(closing(open_sqlite_manager(tmp_path / "lnrecur.sqlite")))
+
+            yield open_manager
+
+
+class TestPostgresqlRecurrenceManager(SharedStoreContract):
+    """The same on a real server."""
+
+    @pytest.fixture
+    def open_manager(self, postgres_store: str) -> Iterator[Callable[[], RecurrenceManager]]:
+        with ExitStack() as stack:
+
+            def open_manager() -> SqlRecurrenceManager:
+                return stack.enter_context(closing(open_postgresql_manager(postgres_store)))
 
             yield open_manager

@@ -14,18 +14,17 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event
 from sqlalchemy.exc import OperationalError
 
+from lnrecur.adapters.transactions import BEGIN, writing
+
 BUSY_TIMEOUT_MS: Final = 10_000
 """How long a statement waits for another process's lock before it fails."""
 
-_BEGIN: Final = "lnrecur_begin"
 _OWNER_ONLY: Final = 0o600
 _RETRY_SECONDS: Final = 0.01
 
@@ -56,7 +55,7 @@ def open_sqlite(path: str | os.PathLike[str], *, metadata: MetaData, busy_timeou
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        statement = connection.get_execution_options().get(_BEGIN, "BEGIN")
+        statement = connection.get_execution_options().get(BEGIN, "BEGIN")
         if statement is not None:
             connection.exec_driver_sql(statement)
 
@@ -69,20 +68,6 @@ def open_sqlite(path: str | os.PathLike[str], *, metadata: MetaData, busy_timeou
         engine.dispose()
         raise
     return engine
-
-
-@contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """One transaction that holds the write lock from its start; committed at the end, undone by an exception."""
-    with engine.connect().execution_options(**{_BEGIN: "BEGIN IMMEDIATE"}) as connection, connection.begin():
-        yield connection
-
-
-@contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """One transaction that sees a single moment of the file and must not write."""
-    with engine.connect() as connection, connection.begin():
-        yield connection
 
 
 def _create_for_owner_only(file: Path) -> None:
@@ -102,7 +87,7 @@ def _keep_a_write_ahead_log(engine: Engine, busy_timeout_ms: int) -> None:
     deadline = time.monotonic() + busy_timeout_ms / 1000
     while True:
         try:
-            with engine.connect().execution_options(**{_BEGIN: None}) as connection:
+            with engine.connect().execution_options(**{BEGIN: None}) as connection:
                 connection.exec_driver_sql("PRAGMA journal_mode = WAL")
             return
         except OperationalError as error:

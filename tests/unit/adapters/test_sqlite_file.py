@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import Column, Engine, ForeignKey, Integer, MetaData, Table, insert, select, text, update
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
-from lnrecur.adapters.sqlite import open_sqlite, reading, writing
+from lnrecur.adapters.sqlite import open_sqlite
+from lnrecur.adapters.transactions import reading, writing
 
 METADATA = MetaData()
 PARENTS = Table("parents", METADATA, Column("id", Integer, primary_key=True), Column("count", Integer, default=0))

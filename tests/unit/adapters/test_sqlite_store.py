@@ -21,7 +21,7 @@ import pytest
 from sqlalchemy import Engine, MetaData, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from lnrecur.adapters.sqlite import open_sqlite, writing
+from lnrecur.adapters.sqlite import open_sqlite
 from lnrecur.adapters.store import (
     ImpossibleRow,
     NotAStore,
@@ -34,6 +34,7 @@ from lnrecur.adapters.store import (
 )
 from lnrecur.adapters.store.encoding import EFFECT_KINDS, decode, decode_effect, decode_facts, encode, encode_effect
 from lnrecur.adapters.store.schema import SCHEMA_VERSION, create_or_check
+from lnrecur.adapters.transactions import writing
 from lnrecur.errors import Fault
 from lnrecur.ports import (
     AlreadyPaid,

@@ -11,10 +11,11 @@ from lnrecur.adapters.store.errors import (
     WrongSchemaVersion,
 )
 from lnrecur.adapters.store.manager import SqlRecurrenceManager
-from lnrecur.adapters.store.opening import open_sqlite_manager
+from lnrecur.adapters.store.opening import open_postgresql_manager, open_sqlite_manager
 
 __all__ = [
     "SqlRecurrenceManager",
+    "open_postgresql_manager",
     "open_sqlite_manager",
     "ImpossibleRow",
     "NotAStore",

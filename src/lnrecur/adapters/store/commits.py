@@ -13,6 +13,7 @@ from sqlalchemy import Column, Connection, Insert, Update, bindparam, func, inse
 from lnrecur.adapters.store import rows
 from lnrecur.adapters.store.errors import duplicate_means
 from lnrecur.adapters.store.schema import RECEIPT_CURSOR_KEY, events, inbound, outbound, outbox, payments, settings
+from lnrecur.adapters.transactions import EVENTS_LOCK, POSTGRESQL
 from lnrecur.ports import AlreadyPaid, Change, Conflict, OutboxEntry, Role
 from lnrecur.recurrence.effects import Book, Emit, StoredEffect
 from lnrecur.recurrence.inbound_model import Inbound
@@ -36,6 +37,11 @@ OUTBOUND: Final = _StateTable(outbound.c.recurrence_id)
 
 _BOOK: Final = insert(payments)
 _LAST_SEQUENCE: Final = select(func.max(events.c.sequence)).where(events.c.subject == bindparam("of_subject"))
+# The lock comes first: who reads the log waits for everybody who may have taken an id and not committed yet.
+_SHARED_LAST_SEQUENCE: Final = select(
+    select(func.max(events.c.sequence)).where(events.c.subject == bindparam("of_subject")).scalar_subquery(),
+    func.pg_advisory_xact_lock_shared(EVENTS_LOCK),
+)
 _LOG: Final = insert(events)
 _TO_DO: Final = insert(outbox).returning(outbox.c.id)
 
@@ -64,9 +70,9 @@ def save_records(
         AlreadyPaid: a booking exists already.
     """
     _book(db, role, subject, change.bookings)
-    _log(db, role, subject, change.events, change.at)
     if change.receipt_cursor is not None:
         save_setting(db, RECEIPT_CURSOR_KEY, change.receipt_cursor)
+    _log(db, role, subject, change.events, change.at)
     return [_to_do(db, role, subject, effect, change.at) for effect in change.outbox]
 
 
@@ -91,7 +97,8 @@ def _book(db: Connection, role: Role, subject: bytes, bookings: Sequence[Book]) 
 def _log(db: Connection, role: Role, subject: bytes, emitted: Sequence[Emit], at: UnixSeconds) -> None:
     if not emitted:
         return
-    last = db.execute(_LAST_SEQUENCE, {"of_subject": subject}).scalar() or 0
+    statement = _SHARED_LAST_SEQUENCE if db.dialect.name == POSTGRESQL else _LAST_SEQUENCE
+    last = db.execute(statement, {"of_subject": subject}).scalar() or 0
     for sequence, event in enumerate(emitted, last + 1):
         with duplicate_means(Conflict(f"event {sequence} of {subject.hex()} was written by somebody else")):
             db.execute(_LOG, rows.event_columns(role, subject, event, at, sequence))

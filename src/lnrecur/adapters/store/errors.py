@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar, Final
 
-from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, InterfaceError, OperationalError, TimeoutError
 
 from lnrecur.errors import Fault
 from lnrecur.ports import StoreError, StoreUnavailable
 
 _SQLITE_DUPLICATES: Final = frozenset({"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"})
 _POSTGRESQL_UNIQUE_VIOLATION: Final = "23505"
+_POSTGRESQL_FOR_NOW: Final = frozenset({"25006", "25P03", "25P04", "3D000", "42501"})
+"""Read-only, stalled, no such database, no right: beside what psycopg calls operational. All are mended outside."""
 
 
 class WrongSchemaVersion(StoreError):
@@ -71,20 +73,33 @@ def store_errors() -> Iterator[None]:
     """Tell the database's errors in the words of the port.
 
     Raises:
-        StoreUnavailable: locked, full, read-only or gone.
+        StoreUnavailable: locked, full, read-only, too slow or gone.
         ImpossibleRow: a constraint was broken that is not about things being there twice.
         StoreDamaged: what is stored there cannot be read as a database.
     """
     try:
         yield
-    except OperationalError as error:
-        raise StoreUnavailable(f"the database cannot be used now: {error.orig}") from error
-    except IntegrityError as error:
-        raise ImpossibleRow(f"the database refused to store this: {error.orig}") from error
-    except DatabaseError as error:
+    except TimeoutError as error:  # of the pool: all connections are taken by calls that wait
+        raise StoreUnavailable(f"the database cannot be used now: {error}") from error
+    except DBAPIError as error:
+        if _is_for_now(error):
+            raise StoreUnavailable(f"the database cannot be used now: {_told(error)}") from error
+        if isinstance(error, IntegrityError):
+            raise ImpossibleRow(f"the database refused to store this: {_told(error)}") from error
         if type(error) is not DatabaseError:  # a statement or a value of ours is wrong: a bug, to be seen as it is
             raise
-        raise StoreDamaged(f"the database cannot be read: {error.orig}") from error
+        raise StoreDamaged(f"the database cannot be read: {_told(error)}") from error
+
+
+def _is_for_now(error: DBAPIError) -> bool:
+    """Whether the same call may succeed later, once somebody or something has mended the database."""
+    if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
+        return True
+    return getattr(error.orig, "sqlstate", None) in _POSTGRESQL_FOR_NOW
+
+
+def _told(error: DBAPIError) -> str:
+    return " ".join(str(error.orig).split()) or type(error.orig).__name__
 
 
 @contextmanager

@@ -17,7 +17,6 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from lnrecur.adapters.sqlite import reading, writing
 from lnrecur.adapters.store import commits, rows
 from lnrecur.adapters.store.encoding import decode, encode
 from lnrecur.adapters.store.errors import is_duplicate, store_errors
@@ -32,6 +31,7 @@ from lnrecur.adapters.store.schema import (
     payments,
     settings,
 )
+from lnrecur.adapters.transactions import EVENTS_LOCK, hold_alone, reading, writing
 from lnrecur.ports import BookedPayment, Change, OfferRecord, OutboxEntry, Role, Stored, StoredEvent
 from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.outbound_model import Outbound
@@ -211,6 +211,9 @@ class SqlRecurrenceManager:
         else:  # the same order, by the index of the subscription
             behind = behind.where(events.c.subject == subject).order_by(events.c.sequence)
         with self._reading() as db:
+            # Ids are given before the commit, and on PostgreSQL a later one may be committed earlier. Whoever reads on
+            # from the last id it saw would then miss the other; so nobody sees an id while a lower one is on its way.
+            hold_alone(db, EVENTS_LOCK)
             found = db.execute(behind).all()
         return [rows.stored_event(row) for row in found]
 

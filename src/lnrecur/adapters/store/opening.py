@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import MetaData
+from sqlalchemy import Engine, MetaData
 
+from lnrecur.adapters.postgresql import open_postgresql
 from lnrecur.adapters.sqlite import BUSY_TIMEOUT_MS, open_sqlite
 from lnrecur.adapters.store.errors import store_errors
 from lnrecur.adapters.store.manager import SqlRecurrenceManager
@@ -24,10 +25,28 @@ def open_sqlite_manager(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -
         StoreDamaged: it is no database.
     """
     with store_errors():
-        engine = open_sqlite(path, metadata=MetaData(), busy_timeout_ms=busy_timeout_ms)
-        try:
-            create_or_check(engine)
-        except BaseException:
-            engine.dispose()
-            raise
+        return _on(open_sqlite(path, metadata=MetaData(), busy_timeout_ms=busy_timeout_ms))
+
+
+def open_postgresql_manager(url: str) -> SqlRecurrenceManager:
+    """Open the store in a PostgreSQL database, creating its tables if there are none.
+
+    Give it back with `close`. In a database that is refused no table is touched.
+
+    Raises:
+        UsageError: `url` is no address of one, or psycopg is not installed.
+        StoreUnavailable: the server does not answer, or does not let us in.
+        WrongSchemaVersion: another version of lnrecur wrote it.
+        NotAStore: it is another program's database.
+    """
+    with store_errors():
+        return _on(open_postgresql(url))
+
+
+def _on(engine: Engine) -> SqlRecurrenceManager:
+    try:
+        create_or_check(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     return SqlRecurrenceManager(engine)

@@ -45,9 +45,9 @@ from sqlalchemy import (
     select,
 )
 
-from lnrecur.adapters.sqlite import writing
 from lnrecur.adapters.store.encoding import EFFECT_KINDS
 from lnrecur.adapters.store.errors import NotAStore, WrongSchemaVersion
+from lnrecur.adapters.transactions import SCHEMA_LOCK, hold_alone, writing
 from lnrecur.ports import Role
 from lnrecur.recurrence import inbound_model, outbound_model
 from lnrecur.values import POINT_SIZE
@@ -232,6 +232,7 @@ def create_or_check(engine: Engine) -> None:
         NotAStore: they are somebody else's.
     """
     with writing(engine) as db:
+        hold_alone(db, SCHEMA_LOCK)
         if not inspect(db).get_table_names():
             metadata.create_all(db, checkfirst=False)
             db.execute(insert(settings).values(key=SCHEMA_VERSION_KEY, value=str(SCHEMA_VERSION)))

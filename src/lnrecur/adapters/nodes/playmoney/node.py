@@ -40,7 +40,8 @@ from lnrecur.adapters.nodes.playmoney.htlc import (
     receivable_for,
 )
 from lnrecur.adapters.nodes.playmoney.schema import open_play_money
-from lnrecur.adapters.sqlite import BUSY_TIMEOUT_MS, reading, writing
+from lnrecur.adapters.sqlite import BUSY_TIMEOUT_MS
+from lnrecur.adapters.transactions import reading, writing
 from lnrecur.crypto.hashes import sha256
 from lnrecur.crypto.keys import PrivateKey
 from lnrecur.errors import UsageError

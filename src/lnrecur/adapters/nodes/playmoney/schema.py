@@ -31,7 +31,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert
 
-from lnrecur.adapters.sqlite import BUSY_TIMEOUT_MS, open_sqlite, reading, writing
+from lnrecur.adapters.sqlite import BUSY_TIMEOUT_MS, open_sqlite
+from lnrecur.adapters.transactions import reading, writing
 from lnrecur.errors import UsageError
 
 SCHEMA_VERSION: Final = "1"

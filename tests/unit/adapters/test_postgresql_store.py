@@ -1,0 +1,246 @@
+"""What the store on PostgreSQL does beyond the contract every store keeps (tests/contract/recurrence_manager.py)."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy.exc import SQLAlchemyError
+
+from helpers.postgresql import PostgresServer, postgres_server
+from lnrecur.adapters.postgresql import open_postgresql, read_url
+from lnrecur.adapters.store import ImpossibleRow, NotAStore, SqlRecurrenceManager, open_postgresql_manager
+from lnrecur.errors import Fault, UsageError
+from lnrecur.ports import AlreadyPaid, Change, Conflict, RecurrenceManager, Stored, StoreError, StoreUnavailable
+from lnrecur.recurrence.effects import Book, Claim, Emit, SendInvoiceRequest
+from lnrecur.recurrence.mandate import Mandate
+from lnrecur.recurrence.outbound_model import Outbound, Terms
+from lnrecur.values import Msat, PaymentHash, Preimage, RecurrenceId, UnixSeconds
+
+NOW = UnixSeconds(1_750_000_000)
+ID = RecurrenceId(b"\x07" * 32)
+STATE = Outbound(ID, b"offer", Mandate(Msat(5)), Terms(), NOW, wake_at=NOW)
+PREIMAGE = Preimage(bytes(range(100, 132)))
+BOOKING = Book(0, PaymentHash(b"\x03" * 32), PREIMAGE, Msat(1), Msat(0), NOW, NOW)
+
+
+@pytest.fixture
+def manager(postgres_store: str) -> Iterator[SqlRecurrenceManager]:
+    with closing(open_postgresql_manager(postgres_store)) as manager:
+        yield manager
+
+
+def commit(manager: RecurrenceManager, version: int | None = None, **more: Any) -> None:
+    manager.commit_outbound(Change(state=STATE, version=version, at=NOW, **more))
+
+
+# --- opening ---------------------------------------------------------------------------------------------------------
+
+
+def test_two_that_open_a_new_database_at_once_both_succeed(postgres: PostgresServer) -> None:
+    url = postgres.url(postgres.new_database())
+    ready, problems = threading.Barrier(4), []
+
+    def open_it() -> None:
+        ready.wait()
+        try:
+            open_postgresql_manager(url).close()
+        except StoreError as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=open_it) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+
+
+def test_the_database_of_another_program_is_refused_and_kept(postgres: PostgresServer) -> None:
+    database = postgres.new_database()
+    postgres.sql("CREATE TABLE accounts (id INTEGER)", database=database)
+    with pytest.raises(NotAStore):
+        open_postgresql_manager(postgres.url(database))
+    tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    assert postgres.sql(tables, database=database) == [("accounts",)]
+
+
+def test_a_database_that_is_not_there_or_not_answering_is_told_without_the_password(postgres: PostgresServer) -> None:
+    for url in (
+        f"postgresql://lnrecur:hush-hush@/nowhere?host={postgres.folder}",
+        "postgresql://lnrecur:hush-hush@127.0.0.1:1/lnrecur",
+    ):
+        with pytest.raises(StoreUnavailable) as raised:
+            open_postgresql_manager(url)
+        assert raised.value.retry
+        assert "hush-hush" not in "".join(traceback.format_exception(raised.value))
+
+
+@pytest.mark.parametrize(
+    "text", ["postgresql://", "postgresql://host", "mysql://a/b", "postgresql://u:secret@h:port/x"]
+)
+def test_an_address_that_is_none_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(UsageError, match="postgresql://USER@HOST:PORT/NAME") as raised:
+        read_url(text)
+    assert raised.value.field == "database"
+    assert "secret" not in str(raised.value)
+
+
+# --- sharing ---------------------------------------------------------------------------------------------------------
+
+
+def test_no_step_of_several_workers_is_lost(postgres_store: str, manager: SqlRecurrenceManager) -> None:
+    workers, steps = 3, 15
+    commit(manager)
+
+    def work() -> None:
+        with closing(open_postgresql_manager(postgres_store)) as mine:
+            for _ in range(steps):
+                while True:
+                    stored = mine.outbound(ID)
+                    assert stored is not None
+                    paid = replace(stored.state, payments=stored.state.payments + 1)
+                    try:
+                        mine.commit_outbound(Change(paid, stored.version, NOW, events=(Emit("a.step"),)))
+                    except Conflict:
+                        continue
+                    break
+
+    threads = [threading.Thread(target=work) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [state.payments for state in manager.outbounds()] == [workers * steps]
+    assert [happened.sequence for happened in manager.events()] == list(range(1, workers * steps + 1))
+
+
+def test_who_reads_on_in_the_log_misses_no_event_that_was_committed_late(
+    postgres_store: str, manager: SqlRecurrenceManager
+) -> None:
+    """Ids are given before the commit: a slow writer's is lower than that of one who was quicker to commit."""
+    commit(manager)
+    logging = "INSERT INTO events (subject, sequence, at, name, role, data) VALUES (%s, 1, 1, 'slow', 'payer', %s)"
+    with psycopg.connect(postgres_store) as slow:
+        slow.execute("SELECT pg_advisory_xact_lock_shared(%s)", (0x6C6E7265_00000002,))
+        slow.execute(logging, (b"\x01" * 32, '{"v":1,"body":{}}'))
+        commit(manager, 1, events=(Emit("quick"),))
+        seen: list[str] = []
+        reader = threading.Thread(target=lambda: seen.extend(found.name for found in manager.events()))
+        reader.start()
+        reader.join(0.3)
+        assert seen == [], "the reader waits for the slow one"
+        slow.commit()
+        reader.join(10)
+    assert seen == ["slow", "quick"]
+
+
+# --- a database that cannot ------------------------------------------------------------------------------------------
+
+
+def test_a_crashed_server_is_unavailable_and_used_again_when_it_is_back() -> None:
+    with postgres_server() as server, closing(open_postgresql_manager(server.url(server.new_database()))) as manager:
+        commit(manager)
+        server.crash()
+        for call in (lambda: manager.outbound(ID), lambda: commit(manager, 1), manager.next_wake):
+            with pytest.raises(StoreUnavailable) as raised:
+                call()
+            assert isinstance(raised.value.__cause__, SQLAlchemyError)
+        server.start()
+        assert manager.outbound(ID) == Stored(STATE, 1)
+        commit(manager, 1)
+
+
+def test_a_connection_cut_inside_a_commit_undoes_it(postgres_store: str, manager: SqlRecurrenceManager) -> None:
+    """The server ends the session while the commit waits for a row; then the next call works again."""
+    commit(manager)
+    with psycopg.connect(postgres_store) as other:
+        other.execute("UPDATE outbound SET next_counter = 0")
+        problems: list[StoreError] = []
+
+        def wait_for_the_row() -> None:
+            try:
+                commit(manager, 1, events=(Emit("lost"),))
+            except StoreError as error:
+                problems.append(error)
+
+        waiting = threading.Thread(target=wait_for_the_row)
+        waiting.start()
+        waits = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE outbound%'"
+        with psycopg.connect(postgres_store, autocommit=True) as watcher:
+            while not (found := watcher.execute(waits).fetchall()):
+                pass
+            watcher.execute("SELECT pg_terminate_backend(%s)", found[0])
+        waiting.join(10)
+        other.rollback()
+    [problem] = problems
+    assert isinstance(problem, StoreUnavailable)
+    assert problem.retry
+    assert manager.outbound(ID) == Stored(STATE, 1)
+    assert list(manager.events()) == []
+    commit(manager, 1)
+
+
+def test_a_read_only_database_can_be_read_and_says_that_it_cannot_be_written(postgres: PostgresServer) -> None:
+    database = postgres.new_database()
+    with closing(open_postgresql_manager(postgres.url(database))) as manager:
+        commit(manager)
+    postgres.sql(f"ALTER DATABASE {database} SET default_transaction_read_only = on", database="postgres")
+    with closing(SqlRecurrenceManager(open_postgresql(postgres.url(database)))) as manager:
+        with pytest.raises(StoreUnavailable, match="read-only"):
+            commit(manager, 1)
+        assert list(manager.outbounds()) == [STATE]
+
+
+# --- impossible rows -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "booking",
+    [
+        replace(BOOKING, amount_msat=Msat(0)),
+        replace(BOOKING, fee_msat=Msat(-1)),
+        replace(BOOKING, counter=2**32),
+        replace(BOOKING, preimage=Preimage(b"short")),
+        replace(BOOKING, payment_hash=PaymentHash(bytes(33))),
+    ],
+)
+def test_an_impossible_booking_is_our_bug_and_undoes_the_whole_commit(
+    manager: SqlRecurrenceManager, booking: Book
+) -> None:
+    commit(manager)
+    with pytest.raises(ImpossibleRow) as raised:
+        commit(manager, 1, bookings=(booking,), events=(Emit("lost"),))
+    assert (raised.value.fault, raised.value.retry) == (Fault.OURS, False)
+    assert manager.outbound(ID) == Stored(STATE, 1)
+    assert list(manager.events()) == []
+
+
+def test_no_error_tells_a_preimage(manager: SqlRecurrenceManager) -> None:
+    """PostgreSQL quotes the whole row that it refuses."""
+    commit(manager, bookings=(BOOKING,), outbox=(Claim(BOOKING.payment_hash, PREIMAGE),))
+    refused = replace(BOOKING, counter=1, amount_msat=Msat(0), payment_hash=PaymentHash(b"\x04" * 32))
+    for records in ({"bookings": (BOOKING,)}, {"bookings": (refused,)}):
+        with pytest.raises((AlreadyPaid, ImpossibleRow)) as raised:
+            commit(manager, 1, **records)
+        told = "".join(traceback.format_exception(raised.value))
+        for secret in (PREIMAGE.hex(), base64.b64encode(PREIMAGE).decode(), repr(bytes(PREIMAGE))[2:-1]):
+            assert secret not in told
+    assert "[SQL: INSERT" in told, "the cause is told"
+    assert "violates check constraint" in told
+
+
+def test_the_outbox_of_one_does_not_hold_up_another(postgres_store: str, manager: SqlRecurrenceManager) -> None:
+    commit(manager, outbox=(SendInvoiceRequest(b"1"),))
+    [entry] = manager.due_outbox(NOW, 10)
+    with psycopg.connect(postgres_store) as other:
+        other.execute("SELECT * FROM outbound FOR UPDATE")
+        manager.effect_done(entry.id)
+    assert list(manager.due_outbox(NOW, 10)) == []

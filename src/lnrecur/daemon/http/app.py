@@ -20,7 +20,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lnrecur.daemon.config import Settings
-from lnrecur.daemon.http.routes import NotFound, Routes
+from lnrecur.daemon.http.reading import NotFound
+from lnrecur.daemon.http.routes import Routes
 from lnrecur.errors import Fault, LnrecurError
 from lnrecur.service.assembly import Services
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable
+from typing import Final
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -16,15 +14,14 @@ from lnrecur.bolt12.fields import Dialect
 from lnrecur.bolt12.offer import Offer
 from lnrecur.daemon.config import Settings
 from lnrecur.daemon.http import shapes
-from lnrecur.daemon.http.bodies import I64_MAX, ApproveBody, InvalidBody, OfferBody, SubscribeBody
+from lnrecur.daemon.http.bodies import I64_MAX, ApproveBody, OfferBody, SubscribeBody
+from lnrecur.daemon.http.reading import body_of, number_of, only_one
 from lnrecur.errors import UsageError
 from lnrecur.ports import OfferRecord
 from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.service.assembly import Services
 from lnrecur.values import NodeId, RecurrenceId, chain_name
 
-B = TypeVar("B", bound=msgspec.Struct)
-T = TypeVar("T")
 EVENTS_MAX: Final = 1000
 WAIT_S_MAX: Final = 30
 WAIT_ASKED_MAX: Final = 3600
@@ -33,12 +30,6 @@ INTRODUCTIONS_MAX: Final = 3
 """Kept peers at which a blinded offer begins when nobody chooses; each makes its text longer."""
 _WAIT_STEP_S: Final = 0.1
 _URI: Final = "lightning:"
-_NAMED_FIELD: Final = re.compile(r"(?P<told>.+) field `(?P<field>[^`]*)`")
-_PLACE: Final = re.compile(r"(?P<told>.+) - at `(?:key in )?\$\.?(?P<place>[^`]*)`", re.DOTALL)
-
-
-class NotFound(UsageError):
-    """There is no such thing."""
 
 
 class Routes:
@@ -85,7 +76,7 @@ class Routes:
 
     async def create_offer(self, request: Request) -> Response:
         """POST /v1/offers."""
-        body = await _body(request, OfferBody)
+        body = await body_of(request, OfferBody)
         terms = body.to_terms(Dialect(self._settings.dialect))
         via = body.introductions()
         record = self._services.payee.create_offer(
@@ -109,7 +100,7 @@ class Routes:
 
     async def offer(self, request: Request) -> Response:
         """GET /v1/offers/{id}: by offer_id or a beginning of it."""
-        record = _only(self._manager.offers(), lambda record: record.offer_id.hex(), request, "offer")
+        record = only_one(self._manager.offers(), lambda record: record.offer_id.hex(), request, "offer")
         return JSONResponse(self._offer(record))
 
     def _offer(self, record: OfferRecord) -> shapes.Shape:
@@ -126,7 +117,7 @@ class Routes:
 
     async def subscribe(self, request: Request) -> Response:
         """POST /v1/subscriptions."""
-        body = await _body(request, SubscribeBody)
+        body = await body_of(request, SubscribeBody)
         terms = body.to_terms()
         state = self._services.payer.subscribe(_offer_of(body.offer), body.mandate.to_mandate(), terms)
         return JSONResponse(self._outbound(state), status_code=201)
@@ -141,7 +132,7 @@ class Routes:
 
     async def subscription(self, request: Request) -> Response:
         """GET /v1/subscriptions/{id}: with its payments and events."""
-        shape = _only(self._all(), lambda shape: shape["id"], request, "subscription")
+        shape = only_one(self._all(), lambda shape: shape["id"], request, "subscription")
         subject = bytes.fromhex(shape["id"])
         shape["book"] = [shapes.payment_shape(payment) for payment in self._manager.payments(subject)]
         return JSONResponse({**shape, "events": self._events_of(subject)})
@@ -152,7 +143,7 @@ class Routes:
 
     async def approve(self, request: Request) -> Response:
         """POST /v1/subscriptions/{id}/approve."""
-        body = await _body(request, ApproveBody)
+        body = await body_of(request, ApproveBody)
         mandate = None if body.mandate is None else body.mandate.to_mandate()
         state = self._services.payer.approve(self._ours(request), mandate)
         return JSONResponse(self._outbound(state))
@@ -167,7 +158,7 @@ class Routes:
 
     def _ours(self, request: Request) -> RecurrenceId:
         states = self._manager.outbounds()
-        found = _only(states, lambda state: state.recurrence_id.hex(), request, "subscription that we pay")
+        found = only_one(states, lambda state: state.recurrence_id.hex(), request, "subscription that we pay")
         return found.recurrence_id
 
     def _events_of(self, subject: bytes) -> list[shapes.Shape]:
@@ -186,9 +177,9 @@ class Routes:
 
     async def events(self, request: Request) -> Response:
         """GET /v1/events?after=ID&limit=N&wait=SECONDS: the log behind an id, waiting for news if there are none."""
-        after = _number(request, "after", 0, 0, I64_MAX)
-        limit = _number(request, "limit", 100, 1, EVENTS_MAX)
-        wait = min(_number(request, "wait", 0, 0, WAIT_ASKED_MAX), WAIT_S_MAX)
+        after = number_of(request, "after", 0, 0, I64_MAX)
+        limit = number_of(request, "limit", 100, 1, EVENTS_MAX)
+        wait = min(number_of(request, "wait", 0, 0, WAIT_ASKED_MAX), WAIT_S_MAX)
         loop = asyncio.get_running_loop()
         until = loop.time() + wait
         while not (found := self._manager.events(after, limit)) and loop.time() < until and not self._stopping():
@@ -196,55 +187,7 @@ class Routes:
         return JSONResponse({"events": [shapes.event_shape(event) for event in found]})
 
 
-async def _body(request: Request, kind: type[B]) -> B:
-    """The body as a value.
-
-    Raises:
-        InvalidBody: it is none; names the field.
-    """
-    try:
-        return msgspec.json.decode((await request.body()).decode() or "{}", type=kind)
-    except UnicodeDecodeError as error:
-        raise InvalidBody(f"not UTF-8: {error.reason} at byte {error.start}", "body") from error
-    except msgspec.ValidationError as error:
-        raise InvalidBody(*_told_and_field(str(error))) from error
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidBody(str(error), "body") from error
-
-
-def _told_and_field(message: str) -> tuple[str, str]:
-    """What msgspec complains about, and the field it is about: `$` is the body."""
-    placed = _PLACE.fullmatch(message)
-    told, place = (placed["told"], placed["place"]) if placed is not None else (message, "")
-    named = _NAMED_FIELD.fullmatch(told)
-    if named is None:
-        return told, place or "body"
-    field = named["field"]
-    return f"{named['told']} field", f"{place}.{field}" if place else field
-
-
 def _offer_of(text: str) -> Offer:
     """An offer as people copy it: with space around it, or as a `lightning:` URI."""
     text = text.strip()
     return Offer.from_text(text[len(_URI) :] if text[: len(_URI)].lower() == _URI else text)
-
-
-def _number(request: Request, name: str, default: int, least: int, most: int) -> int:
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    readable = text.isascii() and text.isdigit() and len(text) <= len(str(most))
-    if not readable or not least <= int(text) <= most:
-        raise UsageError(f"{name} is a whole number from {least} to {most}, not {text[:40]!r}", field=name)
-    return int(text)
-
-
-def _only(things: Sequence[T], name: Callable[[T], str], request: Request, what: str) -> T:
-    """The one thing whose id is, or begins with, the id of the path."""
-    wanted: Any = request.path_params["id"].lower()
-    found = [thing for thing in things if name(thing).startswith(wanted)]
-    if not found or not wanted:
-        raise NotFound(f"no {what} with an id that begins with {wanted!r}", field="id")
-    if len(found) > 1:
-        raise UsageError(f"{len(found)} ids begin with {wanted!r}: write more of it", field="id")
-    return found[0]

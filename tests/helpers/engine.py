@@ -221,6 +221,11 @@ class PayerSide:
     def invoice(self, **changes: Any) -> bytes:
         """A new invoice for the pending request, with the right basetime."""
         self.invoices += 1
+        if self.state.one_off:
+            values = {fields.INVOICE_RECURRENCE_BASETIME: None, **changes.pop("values", {})}
+            return an_invoice(
+                self.request, **{"created_at": self.now, "preimage": self.preimage, "values": values, **changes}
+            )
         base = self.state.recurrence.base
         anchor = base.basetime if base is not None else self.state.basetime
         told = {"created_at": self.now, "basetime": anchor, "preimage": self.preimage, **changes}

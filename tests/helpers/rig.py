@@ -59,9 +59,14 @@ def publish(
 
 
 def subscribe(payer: RigNode, offer: Offer, terms: Terms | None = None, **mandate: Any) -> RecurrenceId:
-    """Have the payer subscribe under a mandate of ten sat a period, or what is said otherwise."""
+    """Have the payer subscribe under a mandate of ten sat a period, or what is said otherwise.
+
+    Without jitter, unless the terms say how much, so that a test can tell when what happens.
+    """
     limits = replace(Mandate(max_per_period_msat=PRICE), **mandate)
-    return payer.payer.subscribe(offer, limits, terms or Terms()).recurrence_id
+    terms = terms or Terms()
+    terms = replace(terms, jitter_s=0) if terms.jitter_s is None else terms
+    return payer.payer.subscribe(offer, limits, terms).recurrence_id
 
 
 def outbound(payer: RigNode, recurrence_id: RecurrenceId) -> Outbound:

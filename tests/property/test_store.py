@@ -26,11 +26,21 @@ from lnrecur.adapters.store.encoding import (
 from lnrecur.ports import Change, OfferRecord, OutboxEntry, RecurrenceManager, StoreError
 from lnrecur.recurrence.effects import Book, Emit, Facts, StoredEffect
 from lnrecur.recurrence.inbound_model import Inbound, OfferPolicy
-from lnrecur.recurrence.mandate import Mandate
+from lnrecur.recurrence.mandate import FiatLimit, Mandate
 from lnrecur.recurrence.outbound_model import Outbound, Terms
+from lnrecur.recurrence.rates import ExchangeRate
 from lnrecur.testing.memory_store import MemoryRecurrenceManager
 from lnrecur.values import Msat, OfferId, PaymentHash, Point, Preimage, RecurrenceId, UnixSeconds
 
+st.register_type_strategy(
+    ExchangeRate, st.builds(ExchangeRate, st.text(), st.integers(min_value=1), st.integers(), st.text())
+)
+st.register_type_strategy(
+    Mandate,
+    st.builds(replace, st.just(Mandate(Msat(1))), max_total_msat=st.none() | st.integers(), purpose=st.text(),
+              fiat=st.none() | st.builds(FiatLimit, st.text(), st.integers(), st.integers()),
+              catch_up_max=st.none() | st.integers(), max_payments=st.none() | st.integers()),
+)  # fmt: skip
 EFFECTS: st.SearchStrategy[StoredEffect] = st.one_of([st.from_type(kind) for kind in EFFECT_KINDS.values()])
 FACTS: st.SearchStrategy[Facts] = st.dictionaries(st.text(), st.none() | st.integers() | st.text())
 

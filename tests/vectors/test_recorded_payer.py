@@ -24,6 +24,7 @@ from lnrecur.recurrence.effects import Emit, Pay
 from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_model import InvoiceArrived, Outbound, PendingRequest, Phase, RefusalArrived, Terms
 from lnrecur.recurrence.pricing import full_price
+from lnrecur.recurrence.refusals import Verdict, read_refusal
 from lnrecur.recurrence.windows import end_of, pay_window, start_of
 from lnrecur.values import RecurrenceId, UnixSeconds
 from lnrecur.wire.tlv import TlvStream
@@ -164,14 +165,36 @@ def test_our_payer_takes_what_the_recorder_got_from_core_lightning(answered: Ans
 
 
 @pytest.mark.parametrize("answered", REFUSED, ids=_name)
-def test_a_recorded_refusal_is_told_and_ends_no_subscription(answered: Answered) -> None:
+def test_a_recorded_refusal_is_understood_and_told_without_the_request_it_quotes(answered: Answered) -> None:
     before = _subscription(answered)
     error = answered.exchange.error
     assert error is not None
+    verdict = read_refusal(error).verdict_after(0)
     step = outbound.step(before, RefusalArrived(error, bytes(8)), answered.now)
-    assert step.state.phase is before.phase
-    assert step.state.request == before.request
-    assert step.state.problem == f"the payee refuses: {answered.exchange.refusal}"
+    if verdict in (Verdict.ENDED, Verdict.FINAL, Verdict.MISSED):
+        assert step.state.phase is Phase.LAPSED
+    elif verdict is Verdict.ASK:
+        assert step.state.phase is Phase.NEEDS_APPROVAL
+    else:
+        assert step.state.phase is before.phase
+        assert step.state.request == before.request
+    reason = str(answered.exchange.refusal).rsplit("lnr1", 1)[-1].split(": ", 1)[-1]
+    assert reason in (step.state.problem or "")
+    assert "lnr1" not in (step.state.problem or "")
+
+
+def test_every_recorded_refusal_is_known() -> None:
+    errors = [answered.exchange.error for answered in REFUSED]
+    found = Counter(read_refusal(error).row.name for error in errors if error is not None)
+    assert found == {
+        "cancelled": 2,
+        "cln: internal error": 4,
+        "cln: previous one expired": 1,
+        "fields": 1,
+        "limit": 1,
+        "too early": 6,
+        "too late": 2,
+    }
 
 
 def test_every_answer_was_judged_and_every_listed_difference_is_one_of_them() -> None:

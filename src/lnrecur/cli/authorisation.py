@@ -12,11 +12,10 @@ from lnrecur.bolt12 import Offer, Recurrence
 from lnrecur.cli.output import local_moment, printable
 from lnrecur.recurrence.errors import CalendarError
 from lnrecur.recurrence.mandate import Mandate
-from lnrecur.recurrence.outbound_model import Outbound, Terms, Trigger
+from lnrecur.recurrence.outbound_model import Missed, Outbound, Terms, Trigger
 from lnrecur.recurrence.outbound_times import pay_at
-from lnrecur.recurrence.pricing import full_price
 from lnrecur.recurrence.windows import first_open_period
-from lnrecur.recurrence.words import amount_in_words, moment_in_words, recurrence_in_words
+from lnrecur.recurrence.words import amount_in_words, price_in_words, recurrence_in_words
 from lnrecur.values import Msat, RecurrenceId, UnixSeconds
 
 DATES_SHOWN: Final = 5
@@ -77,7 +76,10 @@ class Authorisation:
 
     @property
     def _price(self) -> Msat | None:
-        return full_price(self.offer, self.terms.quantity)
+        """What a period costs in full; None where the payer chooses, or where only a rate tells."""
+        if self.offer.amount is None or self.offer.currency is not None:
+            return None
+        return Msat(self.offer.amount * (self.terms.quantity or 1))
 
     def _payments_before_end(self) -> int | None:
         ends_at = self.mandate.ends_at
@@ -112,35 +114,64 @@ class Authorisation:
     def facts(self) -> list[tuple[str, str]]:
         """All of it, as name and value."""
         mandate = self.mandate
-        fee = mandate.max_fee_msat(mandate.max_per_period_msat)
         facts = [
             ("for", printable(self.offer.description or "(the offer does not say)")),
             ("payee", printable(self.offer.issuer or "(the offer does not say)")),
             ("terms", printable(recurrence_in_words(self.offer))),
-            ("each time", f"at most {amount_in_words(mandate.max_per_period_msat)}, and {_fees(fee)}"),
-            ("in all", self._in_all(fee)),
+            ("each time", f"at most {mandate.per_period_in_words()}, and {self._fees(1)}"),
+            ("in all", self._in_all()),
         ]
         if mandate.ends_at is not None:
-            facts.append(("until", moment_in_words(mandate.ends_at)))
+            facts.append(("until", local_moment(mandate.ends_at)))
         if self.terms.trigger is Trigger.ON_APPROVAL:
             facts.append(("asked", "before every payment"))
-        elif self._price is not None and self._price > mandate.max_per_period_msat:
-            told = f"the price is {amount_in_words(self._price)}: every payment will wait for your approval"
+        elif self._is_above_limit():
+            told = f"the price is {amount_in_words(self._price or 0)}: every payment will wait for your approval"
             facts.append(("mind", told))
-        return facts + self._date_facts()
+        return [*facts, ("missed", self._missed()), *self._date_facts()]
 
-    def _in_all(self, fee: Msat) -> str:
+    def _is_above_limit(self) -> bool:
+        limit = self.mandate.max_per_period_msat
+        return self._price is not None and limit is not None and self._price > limit
+
+    def _missed(self) -> str:
+        if self.terms.missed is Missed.STOP:
+            return "a period that cannot be paid in its window ends the subscription"
+        most = self.mandate.catch_up_max
+        asked = "" if most is None else f", at most {most:,} at once without asking"
+        return f"periods that could not be paid in their window are paid late and in order{asked}"
+
+    def _in_all(self) -> str:
         payments, total = self.payments, self.mandate.max_total_msat
         if payments == 0:
             return "nothing: these limits allow no payment at all"
         if payments is None:
             if total is None:
-                return "no limit: it goes on until you cancel"
+                return "NO UPPER BOUND: it goes on until you cancel"
             return f"at most {amount_in_words(total)}, and routing fees of each payment"
-        most = payments * self.mandate.max_per_period_msat
-        most = most if total is None else min(most, total)
         times = "1 payment" if payments == 1 else f"{payments:,} payments"
-        return f"at most {amount_in_words(most)} in {times}, and {_fees(payments * fee)}"
+        return f"at most {self._most(payments)} in {times}, and {self._fees(payments)}"
+
+    def _most(self, payments: int) -> str:
+        """The most that so many payments can cost, by each of the limits that bind them."""
+        mandate, bounds = self.mandate, []
+        if mandate.max_per_period_msat is not None:
+            bounds.append(payments * mandate.max_per_period_msat)
+        if mandate.max_total_msat is not None:
+            bounds.append(mandate.max_total_msat)
+        told = [amount_in_words(min(bounds))] if bounds else []
+        if mandate.fiat is not None:
+            told.insert(0, price_in_words(payments * mandate.fiat.most_minor, mandate.fiat.currency))
+        return " and ".join(told)
+
+    def _fees(self, payments: int) -> str:
+        """Routing fees come on top; in sat where the amount is known."""
+        mandate = self.mandate
+        if mandate.max_per_period_msat is not None:
+            most = payments * mandate.max_fee_msat(mandate.max_per_period_msat)
+            return f"at most {amount_in_words(most)} of routing fees"
+        each = "" if payments == 1 else " each"
+        return f"at most {amount_in_words(mandate.fee_base_msat)} and {mandate.fee_ppm} ppm of routing fees{each}"
 
     def _date_facts(self) -> list[tuple[str, str]]:
         dates = self.dates()
@@ -150,7 +181,3 @@ class Authorisation:
         ]
         more = self.payments is None or self.payments > len(dates)
         return [*facts, ("", "and so on")] if facts and more else facts
-
-
-def _fees(msat: int) -> str:
-    return f"at most {amount_in_words(msat)} of routing fees"

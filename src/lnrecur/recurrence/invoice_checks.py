@@ -11,7 +11,7 @@ from lnrecur.bolt12.offer import Offer
 from lnrecur.errors import Fault
 from lnrecur.recurrence.errors import CalendarError, RecurrenceError
 from lnrecur.recurrence.outbound_model import Outbound
-from lnrecur.recurrence.windows import start_of
+from lnrecur.recurrence.windows import pay_window, start_of
 from lnrecur.values import Point, UnixSeconds
 from lnrecur.wire.errors import WireError
 
@@ -37,12 +37,14 @@ class InvoiceRefused(RecurrenceError):
         self.rule = rule
 
 
-def check_invoice(state: Outbound, data: bytes, now: UnixSeconds) -> tuple[VerifiedInvoice, UnixSeconds]:
+def check_invoice(state: Outbound, data: bytes, now: UnixSeconds) -> tuple[VerifiedInvoice, UnixSeconds | None]:
     """Prove an invoice the answer to the pending request; answers it with the start of period 0 it stands for.
+
+    A one-off has no periods, and answers None.
 
     Raises:
         InvoiceRefused: nothing was asked, it cannot be read, it is not the answer, its basetime is wrong (V1, V4,
-            V5), its period cannot be counted (T7) or it has expired.
+            V5), its period cannot be counted (T7) or is not due yet (T8), or it has expired.
     """
     if state.request is None:
         raise InvoiceRefused("no request waits for an invoice")
@@ -58,11 +60,17 @@ def check_invoice(state: Outbound, data: bytes, now: UnixSeconds) -> tuple[Verif
         raise InvoiceRefused("invoice_features: it must be paid in several parts, and we pay in one", "BI14")
     if now > verified.expires_at:
         raise InvoiceRefused(f"the invoice expired at {verified.expires_at}, it is {now}", "BI13")
+    if state.one_off:
+        return verified, None
     basetime = _basetime(state, verified, now)
     try:
         start_of(state.recurrence, basetime, state.next_index)
+        window = pay_window(state.recurrence, basetime, state.next_index)
     except CalendarError as error:
         raise InvoiceRefused(str(error), "T7") from error
+    if state.basetime is None and state.next_counter and now < window.opens:  # others made the payments before it
+        told = f"period {state.next_index} can be paid from {window.opens}, it is {now}"
+        raise InvoiceRefused(f"invoice_recurrence_basetime is {basetime}, so {told}", "T8")
     return verified, basetime
 
 
@@ -82,6 +90,8 @@ def _basetime(state: Outbound, invoice: VerifiedInvoice, now: UnixSeconds) -> Un
         expected, rule, source = state.basetime, "V5", "the paid invoices before it said"
     elif base is not None:
         expected, rule, source = UnixSeconds(base.basetime), "V4", "the offer's base says"
+    elif state.next_counter:  # the first payment was made by another holder of our seed, and this tells its moment
+        expected, rule, source = UnixSeconds(told), "V5", "it says"
     else:
         expected, rule, source = invoice.created_at, "V4", "its own invoice_created_at says"
     if told != expected:
@@ -89,5 +99,5 @@ def _basetime(state: Outbound, invoice: VerifiedInvoice, now: UnixSeconds) -> Un
     anchored = state.basetime is not None or base is not None
     if not anchored and not state.created_at - CLOCK_SKEW_S <= told <= now + CLOCK_SKEW_S:
         asked = f"but it was asked for after {state.created_at}, and it is {now}"
-        raise InvoiceRefused(f"invoice_created_at is {told}, {asked}", "T1")
+        raise InvoiceRefused(f"invoice_recurrence_basetime is {told}, {asked}", "T1")
     return UnixSeconds(told)

@@ -18,30 +18,40 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from lnrecur.recurrence.errors import ImpossibleTransition
-from lnrecur.recurrence.outbound_asking import ask_again, due, refused, unreachable
-from lnrecur.recurrence.outbound_endings import approval_late, approved, cancel, cancel_later, send_cancel
+from lnrecur.recurrence.outbound_amending import amended, amended_idle, amended_in_flight
+from lnrecur.recurrence.outbound_approvals import approval_late, approved, declined
+from lnrecur.recurrence.outbound_asking import ask_again, due, unreachable
+from lnrecur.recurrence.outbound_endings import cancel, cancel_later, send_cancel
 from lnrecur.recurrence.outbound_model import (
+    Amended,
     Approved,
     CancelAsked,
+    Declined,
     Due,
     Event,
     InvoiceArrived,
     Outbound,
+    PauseAsked,
     PaymentFailed,
     PaymentSettled,
     PaymentUnknown,
     Phase,
     RefusalArrived,
+    ResumeAsked,
     Step,
     Unreachable,
 )
+from lnrecur.recurrence.outbound_one_off import as_one_off
+from lnrecur.recurrence.outbound_pauses import pause, pause_later, paused_due, resume, stay_unpaused
 from lnrecur.recurrence.outbound_paying import (
+    given_up_settled,
     invoice_arrived,
     payment_due,
     payment_failed,
     payment_settled,
     payment_unknown,
 )
+from lnrecur.recurrence.outbound_refusals import answered_about_given_up, refused
 from lnrecur.values import UnixSeconds
 
 Handler = Callable[[Outbound, Any, UnixSeconds], Step]
@@ -66,12 +76,17 @@ def _row(phase: Phase, handlers: Row) -> Table:
 
 EVENTS: Final = (
     Due, InvoiceArrived, RefusalArrived, Unreachable, PaymentSettled, PaymentFailed, PaymentUnknown, CancelAsked,
-    Approved,
+    Approved, Declined, PauseAsked, ResumeAsked, Amended,
 )  # fmt: skip
 _OUT_OF_REQUEST: Final[Row] = {
-    InvoiceArrived: (invoice_arrived, (Phase.PAYING, Phase.NEEDS_APPROVAL)),
-    RefusalArrived: (refused, (Phase.LAPSED,)),
+    InvoiceArrived: (invoice_arrived, (Phase.PAYING, Phase.NEEDS_APPROVAL, Phase.LAPSED)),
+    RefusalArrived: (refused, (Phase.IDLE, Phase.NEEDS_APPROVAL, Phase.COMPLETED, Phase.LAPSED)),
     Unreachable: (unreachable, ()),
+    PaymentSettled: (given_up_settled, (Phase.IDLE, Phase.COMPLETED)),
+    PaymentFailed: (answered_about_given_up, (Phase.IDLE, Phase.COMPLETED)),
+    PaymentUnknown: (answered_about_given_up, (Phase.IDLE, Phase.COMPLETED)),
+    PauseAsked: (pause, (Phase.PAUSED,)),
+    Amended: (amended, ()),
 }
 
 TRANSITIONS: Final[Table] = {
@@ -83,23 +98,40 @@ TRANSITIONS: Final[Table] = {
     **_row(Phase.IDLE, {
         Due: (due, (Phase.REQUESTING, Phase.NEEDS_APPROVAL, Phase.LAPSED)),
         CancelAsked: (cancel, (Phase.CANCELLING,)),
+        PauseAsked: (pause, (Phase.PAUSED,)),
+        Amended: (amended_idle, ()),
     }),
     **_row(Phase.REQUESTING, {
         Due: (ask_again, (Phase.NEEDS_APPROVAL, Phase.LAPSED)),
         CancelAsked: (cancel, (Phase.CANCELLING,)),
         **_OUT_OF_REQUEST,
+        InvoiceArrived: (invoice_arrived, (Phase.PAYING, Phase.NEEDS_APPROVAL)),
     }),
     **_row(Phase.PAYING, {
         Due: (payment_due, _ASKING),
-        PaymentSettled: (payment_settled, (Phase.IDLE, Phase.COMPLETED, Phase.CANCELLING, Phase.LAPSED)),
-        PaymentFailed: (payment_failed, (Phase.LAPSED, Phase.CANCELLING, Phase.CANCELLED)),
-        PaymentUnknown: (payment_unknown, (Phase.CANCELLING, Phase.CANCELLED)),
+        PaymentSettled: (payment_settled, (
+            Phase.IDLE, Phase.COMPLETED, Phase.CANCELLING, Phase.PAUSED, Phase.LAPSED,
+        )),
+        PaymentFailed: (payment_failed, (Phase.CANCELLING, Phase.CANCELLED, Phase.PAUSED, Phase.LAPSED)),
+        PaymentUnknown: (payment_unknown, (Phase.CANCELLING, Phase.CANCELLED, Phase.PAUSED)),
         CancelAsked: (cancel_later, (Phase.CANCELLING, Phase.CANCELLED)),
+        PauseAsked: (pause_later, (Phase.PAUSED,)),
+        ResumeAsked: (stay_unpaused, ()),
+        Amended: (amended_in_flight, ()),
     }),
     **_row(Phase.NEEDS_APPROVAL, {
         Due: (approval_late, (Phase.LAPSED,)),
-        Approved: (approved, _ASKING),
+        Approved: (approved, (*_ASKING, Phase.IDLE, Phase.COMPLETED, Phase.LAPSED)),
+        Declined: (declined, (Phase.CANCELLING, Phase.CANCELLED)),
         CancelAsked: (cancel, (Phase.CANCELLING, Phase.CANCELLED)),
+        PauseAsked: (pause, (Phase.PAUSED,)),
+        Amended: (amended, _ASKING),
+    }),
+    **_row(Phase.PAUSED, {
+        Due: (paused_due, (Phase.LAPSED,)),
+        ResumeAsked: (resume, (Phase.AWAITING_FIRST_INVOICE, Phase.IDLE)),
+        CancelAsked: (cancel, (Phase.CANCELLING, Phase.CANCELLED)),
+        Amended: (amended_in_flight, ()),
     }),
     **_row(Phase.CANCELLING, {Due: (send_cancel, (Phase.CANCELLED,))}),
     **_row(Phase.COMPLETED, {}),
@@ -122,4 +154,4 @@ def step(state: Outbound, event: Event, now: UnixSeconds) -> Step:
     if taken.state.phase not in allowed:
         told = f"{type(event).__name__} in {state.phase} led to {taken.state.phase}"
         raise ImpossibleTransition(told)
-    return taken
+    return as_one_off(taken) if state.one_off else taken

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
+from typing import Any
 
 from lnrecur.bolt12 import Offer, Recurrence
 from lnrecur.recurrence.effects import Effect
 from lnrecur.recurrence.errors import RecurrenceError
-from lnrecur.recurrence.mandate import Mandate
+from lnrecur.recurrence.mandate import Mandate, Spent
+from lnrecur.recurrence.outbound_terms import Missed as Missed
+from lnrecur.recurrence.outbound_terms import Terms as Terms
+from lnrecur.recurrence.outbound_terms import Trigger as Trigger
 from lnrecur.recurrence.payer_keys import PayerKeys
-from lnrecur.recurrence.retry import PAYMENT_RETRY, REQUEST_RETRY, RetryPolicy
+from lnrecur.recurrence.rates import ExchangeRate
 from lnrecur.values import ZERO_MSAT, Msat, PaymentHash, Preimage, RecurrenceId, UnixSeconds
 
 
@@ -27,6 +33,8 @@ class Phase(StrEnum):
     """An invoice is accepted; its payment may be in flight."""
     NEEDS_APPROVAL = "needs_approval"
     """The next payment is outside the mandate, or wants a person's yes."""
+    PAUSED = "paused"
+    """The subscriber wants nothing paid until told to go on."""
     CANCELLING = "cancelling"
     """Cancelled; the courtesy message goes out when the next request would have."""
     COMPLETED = "completed"
@@ -41,39 +49,19 @@ FINAL_PHASES = frozenset({Phase.COMPLETED, Phase.CANCELLED, Phase.LAPSED})
 """Nothing happens any more."""
 
 
-class Trigger(StrEnum):
-    """Who starts the payment of a due period."""
+class Wait(StrEnum):
+    """What a person is asked while a subscription needs approval."""
 
-    AUTOMATIC = "automatic"
-    """We do, within the mandate."""
-    ON_APPROVAL = "on_approval"
-    """A person does, each time."""
-
-
-class Missed(StrEnum):
-    """What to do about a period whose window closed before it could be paid."""
-
-    STOP = "stop"
+    MANDATE = "mandate"
+    """To pay more than the mandate allows."""
+    EACH_PAYMENT = "each_payment"
+    """To pay at all: the trigger is on approval."""
     CATCH_UP = "catch_up"
-    """Go on in order, late; the payee may refuse."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What the subscriber decided, apart from the mandate."""
-
-    trigger: Trigger = Trigger.AUTOMATIC
-    missed: Missed = Missed.STOP
-    request_retry: RetryPolicy = REQUEST_RETRY
-    payment_retry: RetryPolicy = PAYMENT_RETRY
-    start: int | None = None
-    """invreq_recurrence_start: the period to begin with; present exactly when the offer has a base (Q3)."""
-    quantity: int | None = None
-    payer_note: str | None = None
-    chain: bytes | None = None
-    """invreq_chain, where it is not bitcoin."""
-    via: tuple[str, ...] = ()
-    """Addresses (ID@HOST:PORT) the payee, or an introduction to it, can be dialled at."""
+    """To catch up more missed periods than the mandate allows at once."""
+    NEW_OFFER = "new_offer"
+    """To move to the offer that the payee put in the place of this one (V10)."""
+    REFUSAL = "refusal"
+    """What to do about a refusal that nothing but a person can judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +89,22 @@ class PendingPayment:
     invoice: bytes
     amount_msat: Msat
     max_fee_msat: Msat
-    basetime: UnixSeconds
+    basetime: UnixSeconds | None
+    """None for a one-off."""
     expires_at: UnixSeconds
     tries: int = 1
     next_try: NextTry | None = None
     asked: int = 0
     """How often the money node was asked about this try."""
+    rate: ExchangeRate | None = None
+    """The rate it was accepted under, where the mandate is in a currency."""
+    reason: str | None = None
+    """Why the last try failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """One subscription that we pay. Everything it is, except the keys, which follow from the seed."""
+    """One subscription that we pay, or one single payment. Everything it is, except the keys: the seed has those."""
 
     recurrence_id: RecurrenceId
     offer_bytes: bytes
@@ -141,11 +134,38 @@ class Outbound:
     """The last thing that went wrong, in words; None once something went right."""
     wake_at: UnixSeconds | None = None
     """When to look at it again; None: only an event will."""
+    one_off: bool = False
+    """A single payment of an offer, which is no subscription: no counter, no periods."""
+    waits_for: Wait | None = None
+    """What a person is asked; only while approval is needed."""
+    new_offer: bytes | None = None
+    """The offer that the payee put in the place of ours (V10)."""
+    pause_asked: bool = False
+    missed_through: int = 0
+    """Counters below this were told as missed, as far as they are not settled."""
+    catch_up_through: int = 0
+    """A person agreed to catch up all counters below this."""
+    refusals: int = 0
+    """How often `next_counter` was refused with the same words."""
+    adopting: int | None = None
+    """The payee says that all counters below this are settled; our money node is asked before we believe it."""
+    given_up: PendingPayment | None = None
+    """The last payment for `next_counter` that finally failed and was given up for a new invoice."""
+    adopted: int = 0
+    adopted_msat: Msat = ZERO_MSAT
+    """Periods that another holder of our seed has paid, and what they cost at most; they count for the mandate."""
+    waived: int = 0
+    """Periods that the payee does not want to be paid for."""
 
     @property
     def offer(self) -> Offer:
         """The offer, read from its bytes."""
-        return Offer.from_bytes(self.offer_bytes)
+        return _read_offer(self.offer_bytes)
+
+    @property
+    def spent(self) -> Spent:
+        """What the mandate was used for so far."""
+        return Spent(self.payments + self.adopted, Msat(self.paid_msat + self.adopted_msat))
 
     @property
     def recurrence(self) -> Recurrence:
@@ -161,9 +181,19 @@ class Outbound:
         return (self.terms.start or 0) + self.next_counter
 
     @property
+    def asking_phase(self) -> Phase:
+        """The phase in which the next period is asked for."""
+        return Phase.REQUESTING if self.next_counter else Phase.AWAITING_FIRST_INVOICE
+
+    @property
     def is_final(self) -> bool:
         """Whether it is over."""
         return self.phase in FINAL_PHASES
+
+
+@lru_cache(maxsize=1024)
+def _read_offer(data: bytes) -> Offer:
+    return Offer.from_bytes(data)
 
 
 # --- events ----------------------------------------------------------------------------------------------------------
@@ -179,9 +209,15 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceArrived:
-    """An invoice came over the reply path of a request of ours."""
+    """An invoice came over the reply path of a request of ours.
+
+    `rate` is what a bitcoin costs now in the currency of the mandate, where it is in one; without a rate `no_rate` says
+    why there is none.
+    """
 
     invoice: bytes
+    rate: ExchangeRate | None = None
+    no_rate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +237,12 @@ class Unreachable:
 
 @dataclass(frozen=True, slots=True)
 class PaymentSettled:
-    """The money node has the preimage."""
+    """The money node has the preimage. `entropy` is for the jitter of the next request."""
 
     payment_hash: PaymentHash
     preimage: Preimage
     fee_msat: Msat
+    entropy: bytes = field(default=bytes(8), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +260,7 @@ class PaymentUnknown:
     """The money node never recorded this payment."""
 
     payment_hash: PaymentHash
+    entropy: bytes = field(default=bytes(8), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,14 +270,45 @@ class CancelAsked:
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """The subscriber agrees to the next payment, perhaps under a new mandate."""
+    """The subscriber agrees to what waits, perhaps under a new mandate."""
 
     mandate: Mandate | None = None
+    paid_elsewhere: bool = False
+    """The period that the payee refuses was paid by another holder of our seed: go on with the next one."""
+    replaced_by: RecurrenceId | None = None
+    """The subscription to the new offer, where one was proposed."""
+    entropy: bytes = field(default=bytes(8), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The subscriber does not agree to what waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class PauseAsked:
+    """The subscriber wants nothing paid for a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeAsked:
+    """The subscriber wants to go on."""
+
+    entropy: bytes = field(default=bytes(8), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Amended:
+    """The subscriber changes fields of the mandate and of the terms; holds from the next decision on."""
+
+    mandate: Mapping[str, Any] = field(default_factory=dict)
+    terms: Mapping[str, Any] = field(default_factory=dict)
+    entropy: bytes = field(default=bytes(8), repr=False)
 
 
 Event = (
     Due | InvoiceArrived | RefusalArrived | Unreachable | PaymentSettled | PaymentFailed | PaymentUnknown | CancelAsked
-    | Approved
+    | Approved | Declined | PauseAsked | ResumeAsked | Amended
 )  # fmt: skip
 
 
@@ -249,3 +318,7 @@ class Step:
 
     state: Outbound
     effects: tuple[Effect, ...] = ()
+
+    def after(self, *before: Effect) -> Step:
+        """The same step, told after these."""
+        return Step(self.state, (*before, *self.effects))

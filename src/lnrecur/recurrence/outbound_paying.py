@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from lnrecur.bolt12.invoice import VerifiedInvoice
 from lnrecur.recurrence import outbound_requests as requests
 from lnrecur.recurrence.effects import AskPaymentStatus, Book, Emit, Facts, Pay
-from lnrecur.recurrence.errors import CalendarError, ImpossibleTransition
+from lnrecur.recurrence.errors import ImpossibleTransition
 from lnrecur.recurrence.invoice_checks import InvoiceRefused, check_invoice
-from lnrecur.recurrence.outbound_asking import mandate_excess
-from lnrecur.recurrence.outbound_endings import cancelled_after, lapse, over_mandate
+from lnrecur.recurrence.outbound_approvals import over_mandate
+from lnrecur.recurrence.outbound_endings import cancelled_after, lapse
+from lnrecur.recurrence.outbound_failures import failure_in_words, failure_of, is_over
 from lnrecur.recurrence.outbound_model import (
     Due,
     InvoiceArrived,
@@ -23,7 +25,10 @@ from lnrecur.recurrence.outbound_model import (
     Phase,
     Step,
 )
-from lnrecur.recurrence.outbound_times import pay_at
+from lnrecur.recurrence.outbound_planning import paused, plan_next
+from lnrecur.recurrence.outbound_prices import is_approved, mandate_excess
+from lnrecur.recurrence.outbound_times import left_s
+from lnrecur.recurrence.rates import ExchangeRate
 from lnrecur.recurrence.windows import start_of
 from lnrecur.values import Msat, UnixSeconds
 
@@ -41,9 +46,40 @@ def invoice_arrived(state: Outbound, event: InvoiceArrived, now: UnixSeconds) ->
         told = str(refused)
         return Step(replace(state, problem=told), (Emit("subscription.invoice_refused", {"why": told}),))
     amount = invoice.invoice_amount
-    excess = mandate_excess(state, amount, now)
+    rate = _rate(state, event)
+    if rate is None and state.mandate.fiat is not None and not is_approved(state, amount):
+        return _without_rate(state, event)
+    excess = mandate_excess(state, amount, now, rate)
     if excess is not None:
         return over_mandate(state, amount, excess)
+    return _start(state, event, invoice, basetime, rate, now)
+
+
+def _rate(state: Outbound, event: InvoiceArrived) -> ExchangeRate | None:
+    """The rate that came with the invoice, if it is one for the mandate, which may have been amended meanwhile."""
+    fiat, rate = state.mandate.fiat, event.rate
+    return rate if fiat is not None and rate is not None and rate.currency == fiat.currency else None
+
+
+def _without_rate(state: Outbound, event: InvoiceArrived) -> Step:
+    """Nobody knows what the amount is worth: nothing is paid blind; the next resend brings the invoice again."""
+    why = event.no_rate or "no exchange rate was there"
+    told = f"the mandate is in a currency, and there is no rate: {why}"
+    if state.problem == told:
+        return Step(state)
+    data: Facts = {"why": why, "counter": state.next_counter}
+    return Step(replace(state, problem=told), (Emit("subscription.rate_unavailable", data),))
+
+
+def _start(
+    state: Outbound,
+    event: InvoiceArrived,
+    invoice: VerifiedInvoice,
+    basetime: UnixSeconds | None,
+    rate: ExchangeRate | None,
+    now: UnixSeconds,
+) -> Step:
+    amount = invoice.invoice_amount
     payment = PendingPayment(
         counter=state.next_counter,
         payment_hash=invoice.payment_hash,
@@ -52,11 +88,24 @@ def invoice_arrived(state: Outbound, event: InvoiceArrived, now: UnixSeconds) ->
         max_fee_msat=state.mandate.max_fee_msat(amount),
         basetime=basetime,
         expires_at=invoice.expires_at,
+        rate=rate,
     )
-    paying = replace(state, phase=Phase.PAYING, request=None, payment=payment, problem=None,
+    paying = replace(state, phase=Phase.PAYING, request=None, payment=payment, adopting=None, refusals=0, problem=None,
                      wake_at=UnixSeconds(now + STATUS_DELAY_S))  # fmt: skip
-    data: Facts = {"counter": payment.counter, "amount_msat": amount, "payment_hash": payment.payment_hash.hex()}
+    data: Facts = {"counter": payment.counter, "amount_msat": amount, "payment_hash": payment.payment_hash.hex(),
+            **_rate_facts(rate)}  # fmt: skip
     return Step(paying, (_pay(payment), Emit("payment.started", data)))
+
+
+def _rate_facts(rate: ExchangeRate | None) -> Facts:
+    if rate is None:
+        return {}
+    return {
+        "currency": rate.currency,
+        "minor_per_btc": rate.minor_per_btc,
+        "rate_at": rate.at,
+        "rate_source": rate.source,
+    }
 
 
 def payment_due(state: Outbound, event: Due, now: UnixSeconds) -> Step:
@@ -79,22 +128,30 @@ def payment_failed(state: Outbound, event: PaymentFailed, now: UnixSeconds) -> S
     payment = _payment(state)
     if event.payment_hash != payment.payment_hash or payment.next_try is not None:
         return Step(state)
-    policy = state.terms.payment_retry
     tries = payment.tries + state.attempt - 1  # every invoice before this one was tried once at least
-    told = f"payment failed: {event.reason}"
-    data: Facts = {"counter": payment.counter, "why": event.reason, "payment_hash": payment.payment_hash.hex(),
-            "try": tries}  # fmt: skip
-    emitted = Emit("subscription.payment_failed", data)
+    told = failure_in_words(payment, event.reason)
+    data: Facts = {"counter": payment.counter, "why": told, "reason": event.reason,
+            "payment_hash": payment.payment_hash.hex(), "try": tries}  # fmt: skip
+    emitted = (Emit("subscription.payment_failed", data), *_new_trouble(payment, event.reason))
+    left = left_s(state, now)
     if state.cancel_asked:
-        cancelled = cancelled_after(replace(state, payment=None), now)
-        return Step(cancelled.state, (emitted, *cancelled.effects))
-    if policy.gives_up_after(tries):
-        lapsed = lapse(state, "subscription.given_up", f"{told}, after {tries} tries")
-        return Step(lapsed.state, (emitted, *lapsed.effects))
-    wake_at = UnixSeconds(now + policy.delay_s(tries, event.entropy))
-    failed = replace(payment, next_try=NextTry.SAME_INVOICE if event.retryable else NextTry.NEW_INVOICE)
-    waiting = replace(state, payment=failed, problem=told, wake_at=wake_at)
-    return Step(waiting, (emitted,))
+        return cancelled_after(replace(state, payment=None), now).after(*emitted)
+    if state.pause_asked:
+        return paused(replace(state, given_up=payment, problem=told)).after(*emitted)
+    if is_over(state, event.reason, tries, bounded=left is not None):
+        return lapse(state, "subscription.given_up", f"{told} ({tries} tries)").after(*emitted)
+    wake_at = UnixSeconds(now + state.terms.payment_retry.delay_s(tries, event.entropy, left))
+    next_try = NextTry.SAME_INVOICE if event.retryable else NextTry.NEW_INVOICE
+    failed = replace(payment, next_try=next_try, reason=event.reason)
+    return Step(replace(state, payment=failed, problem=told, wake_at=wake_at), emitted)
+
+
+def _new_trouble(payment: PendingPayment, reason: str) -> tuple[Emit, ...]:
+    """An event of its own for what the subscriber must mend, when it is new."""
+    name = failure_of(reason).event
+    if name is None or payment.reason == reason:
+        return ()
+    return (Emit(name, {"counter": payment.counter, "amount_msat": payment.amount_msat}),)
 
 
 def payment_unknown(state: Outbound, event: PaymentUnknown, now: UnixSeconds) -> Step:
@@ -104,6 +161,8 @@ def payment_unknown(state: Outbound, event: PaymentUnknown, now: UnixSeconds) ->
         return Step(state)
     if state.cancel_asked:
         return cancelled_after(replace(state, payment=None), now)
+    if state.pause_asked:
+        return paused(state)
     if _may_pay(state, payment, now):
         return Step(state, (_pay(payment),))
     return Step(replace(state, payment=replace(payment, next_try=NextTry.NEW_INVOICE), wake_at=now))
@@ -111,28 +170,43 @@ def payment_unknown(state: Outbound, event: PaymentUnknown, now: UnixSeconds) ->
 
 def _may_pay(state: Outbound, payment: PendingPayment, now: UnixSeconds) -> bool:
     """Whether an accepted invoice may be handed over again: not when it, or the mandate, has ended meanwhile."""
-    return now <= payment.expires_at and mandate_excess(state, payment.amount_msat, now) is None
+    return now <= payment.expires_at and mandate_excess(state, payment.amount_msat, now, payment.rate) is None
 
 
 def _new_invoice(state: Outbound, now: UnixSeconds) -> Step:
     """Give up on an invoice whose payment has finally failed; the period is asked for anew at once."""
-    asking = Phase.REQUESTING if state.next_counter else Phase.AWAITING_FIRST_INVOICE
-    return Step(replace(state, phase=asking, payment=None, request=None, wake_at=now))
+    given_up = state.payment
+    return Step(replace(state, phase=state.asking_phase, payment=None, given_up=given_up, request=None, wake_at=now))
 
 
 def payment_settled(state: Outbound, event: PaymentSettled, now: UnixSeconds) -> Step:
     """Paid: book it, pin the basetime, and look for the next period."""
     payment = _payment(state)
-    if event.payment_hash != payment.payment_hash:
+    return _settle(state, payment, event, now) if event.payment_hash == payment.payment_hash else Step(state)
+
+
+def given_up_settled(state: Outbound, event: PaymentSettled, now: UnixSeconds) -> Step:
+    """A payment of this period that the money node had called failed has settled after all: it is booked like any."""
+    given_up = state.given_up
+    if given_up is None or event.payment_hash != given_up.payment_hash:
         return Step(state)
+    return _settle(state, given_up, event, now)
+
+
+def _settle(state: Outbound, payment: PendingPayment, event: PaymentSettled, now: UnixSeconds) -> Step:
     paid = replace(
         state,
+        request=None,
         payment=None,
+        given_up=None,
+        adopting=None,
+        refusals=0,
         basetime=payment.basetime,
         next_counter=state.next_counter + 1,
         attempt=0,
         approved_counter=None,
         approved_msat=None,
+        awaiting_msat=None,
         payments=state.payments + 1,
         paid_msat=Msat(state.paid_msat + payment.amount_msat),
         fees_msat=Msat(state.fees_msat + event.fee_msat),
@@ -140,29 +214,15 @@ def payment_settled(state: Outbound, event: PaymentSettled, now: UnixSeconds) ->
         problem=None,
     )
     index = state.next_index
-    started = start_of(state.recurrence, payment.basetime, index)
+    started = None if payment.basetime is None else start_of(state.recurrence, payment.basetime, index)
     booked = Book(
         payment.counter, payment.payment_hash, event.preimage, payment.amount_msat, event.fee_msat, now, started
     )
     data: Facts = {"counter": payment.counter, "index": index, "amount_msat": payment.amount_msat,
-            "fee_msat": event.fee_msat, "payment_hash": payment.payment_hash.hex()}  # fmt: skip
+            "fee_msat": event.fee_msat, "payment_hash": payment.payment_hash.hex(),
+            **_rate_facts(payment.rate)}  # fmt: skip
     name = "subscription.renewed" if payment.counter else "subscription.created"
-    following = _after_payment(paid, now)
-    return Step(following.state, (booked, Emit(name, data), *following.effects))
-
-
-def _after_payment(state: Outbound, now: UnixSeconds) -> Step:
-    limit = state.recurrence.limit
-    if limit is not None and state.next_index > limit:
-        done = replace(state, phase=Phase.COMPLETED, wake_at=None)
-        return Step(done, (Emit("subscription.completed", {"payments": state.payments}),))
-    try:
-        wake_at = pay_at(state)
-    except CalendarError as error:  # T7: what was paid is booked all the same
-        return lapse(state, "subscription.given_up", str(error))
-    if state.cancel_asked:
-        return cancelled_after(state, now)
-    return Step(replace(state, phase=Phase.IDLE, wake_at=wake_at))
+    return plan_next(paid, now, event.entropy).after(booked, Emit(name, data))
 
 
 def _pay(payment: PendingPayment) -> Pay:

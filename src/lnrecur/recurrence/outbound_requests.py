@@ -36,15 +36,14 @@ def _write(state: Outbound, keys: PayerKeys, attempt: int, *, cancel: bool) -> b
         fields.INVREQ_QUANTITY: terms.quantity,
         fields.INVREQ_PAYER_ID: keys.payer_id,
         fields.INVREQ_PAYER_NOTE: terms.payer_note,
-        fields.INVREQ_RECURRENCE_COUNTER: state.next_counter,
+        fields.INVREQ_RECURRENCE_COUNTER: None if state.one_off else state.next_counter,
         fields.INVREQ_RECURRENCE_START: terms.start,
         fields.INVREQ_RECURRENCE_CANCEL: True if cancel else None,
         fields.INVREQ_RECURRENCE_PREV_STATE: state.next_state if state.next_counter else None,
     }
     if offer.amount is None:  # the payer chooses the amount: what the mandate allows per period
         values[fields.INVREQ_AMOUNT] = state.mandate.max_per_period_msat
-    recurrence = state.recurrence
-    return write_invoice_request(offer, values, recurrence.dialect).sign(keys.payer).to_bytes()
+    return write_invoice_request(offer, values, offer.dialect).sign(keys.payer).to_bytes()
 
 
 def state_to_echo(invoice: bytes) -> bytes | None:

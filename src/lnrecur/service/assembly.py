@@ -63,6 +63,7 @@ class Services:
             entropy=parts.entropy,
             chain=parts.chain,
             on_change=self._changed,
+            rates=parts.rates,
         )
         self.performer = Performer(
             manager=parts.manager,

@@ -8,31 +8,37 @@ our seed, so they are recognised after a restart too.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from lnrecur.bolt12.offer import Offer
 from lnrecur.errors import UsageError
 from lnrecur.messaging.messenger import ContentsKind, Delivered, MessageContents
-from lnrecur.ports import Change, Clock, Conflict, Entropy, RecurrenceManager
+from lnrecur.ports import Change, Clock, Conflict, Entropy, RateSource, RateUnavailable, RecurrenceManager
 from lnrecur.recurrence import outbound
 from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_model import (
+    Amended,
     Approved,
     CancelAsked,
+    Declined,
     Due,
     Event,
     InvoiceArrived,
     Outbound,
+    PauseAsked,
     RefusalArrived,
+    ResumeAsked,
     Step,
     Terms,
+    Wait,
 )
-from lnrecur.recurrence.windows import first_open_period
+from lnrecur.service.authorising import mandate_left, one_off_terms, replacement_id, subscription_terms
 from lnrecur.service.courier import Courier
 from lnrecur.service.keyring import Keyring
 from lnrecur.service.steps import change_of, changes_nothing
-from lnrecur.values import BITCOIN, ChainHash, RecurrenceId
+from lnrecur.values import ChainHash, RecurrenceId
 
 _LOG = logging.getLogger("lnrecur.payer")
 _CONFLICTS_MAX = 10
@@ -40,7 +46,7 @@ _JITTER_SIZE = 8
 
 
 class PayerService:
-    """Pays subscriptions. One per daemon."""
+    """Pays subscriptions, and offers once. One per daemon."""
 
     def __init__(
         self,
@@ -52,8 +58,10 @@ class PayerService:
         entropy: Entropy,
         chain: ChainHash,
         on_change: Callable[[], None],
+        rates: RateSource | None = None,
     ) -> None:
-        """`on_change` is called after every commit that left something to do."""
+        """`on_change` is called after every commit that left something to do; `rates` is for mandates in a currency."""
+        self._rates = rates
         self._manager = manager
         self._keyring = keyring
         self._clock = clock
@@ -70,49 +78,34 @@ class PayerService:
         """Store a new subscription, due at once.
 
         Raises:
-            UsageError: the offer cannot be subscribed to, or not with these terms; names the field.
+            UsageError: the offer cannot be subscribed to, or not with this mandate and terms; names the field.
         """
-        state = Outbound(
-            recurrence_id=RecurrenceId(self._entropy.take(32)),
-            offer_bytes=offer.to_bytes(),
-            mandate=mandate,
-            terms=self._complete(offer, terms),
-            created_at=self._clock.now(),
-            wake_at=self._clock.now(),
-        )
-        self._manager.commit_outbound(Change(state=state, version=None, at=state.created_at))
+        complete = subscription_terms(offer, mandate, terms, self._chain, self._clock.now())
+        return self._store(RecurrenceId(self._entropy.take(32)), offer, mandate, complete)
+
+    def pay_once(self, offer: Offer, mandate: Mandate, terms: Terms) -> Outbound:
+        """Store a single payment of an offer, due at once.
+
+        Raises:
+            UsageError: the offer cannot be paid once, or not with this mandate and terms; names the field.
+        """
+        complete = one_off_terms(offer, mandate, terms, self._chain, self._clock.now())
+        return self._store(RecurrenceId(self._entropy.take(32)), offer, mandate, complete, one_off=True)
+
+    def _store(
+        self, recurrence_id: RecurrenceId, offer: Offer, mandate: Mandate, terms: Terms, *, one_off: bool = False
+    ) -> Outbound:
+        self._check_rates(mandate)
+        now = self._clock.now()
+        state = Outbound(recurrence_id, offer.to_bytes(), mandate, terms, created_at=now, wake_at=now, one_off=one_off)
+        self._manager.commit_outbound(Change(state=state, version=None, at=now))
         self._on_change()
         return state
 
-    def _complete(self, offer: Offer, terms: Terms) -> Terms:
-        """Terms with what follows from the offer, or the reason why there can be no subscription."""
-        recurrence = offer.recurrence
-        now = self._clock.now()
-        if recurrence is None:
-            raise UsageError("this offer has no recurrence: it can be paid once, but not subscribed to", field="offer")
-        if offer.currency is not None:
-            raise UsageError(
-                f"this offer is priced in {offer.currency}; this version pays offers in sat", field="offer"
-            )
-        if self._chain not in offer.accepted_chains:
-            raise UsageError("this offer is for another chain than ours", field="offer")
-        if offer.absolute_expiry is not None and now > offer.absolute_expiry:
-            raise UsageError(f"this offer expired at {offer.absolute_expiry}, it is {now} [O7]", field="offer")
-        quantity, most = terms.quantity, offer.quantity_max
-        if most is None and quantity is not None:
-            raise UsageError("this offer is for single items: leave the quantity out", field="quantity")
-        if most is not None and not 1 <= (quantity or 0) <= (most or 2**64 - 1):
-            raise UsageError(f"this offer needs a quantity from 1 to {most or 'any number'}", field="quantity")
-        start = terms.start
-        if recurrence.base is None and start is not None:
-            raise UsageError("this offer has no base: its period 0 begins with your first payment [Q3]", field="start")
-        if recurrence.base is not None and start is None:
-            start = first_open_period(recurrence, now)
-        if recurrence.payments_from(start or 0) == 0:
-            told = f"period {start} is beyond the last period of this offer, {recurrence.limit} [Q4]"
-            raise UsageError(told, field="start")
-        chain = None if self._chain == BITCOIN else self._chain
-        return replace(terms, start=start, chain=chain)
+    def _check_rates(self, mandate: Mandate) -> None:
+        if mandate.fiat is not None and self._rates is None:
+            told = f"this daemon has no exchange rates, so a limit in {mandate.fiat.currency} could never be checked"
+            raise UsageError(f"{told}: set a rate source, or say the limit in sat", field="fiat")
 
     def cancel(self, recurrence_id: RecurrenceId) -> Outbound:
         """Stop paying at once; the courtesy message follows when the next request would have been due.
@@ -127,16 +120,88 @@ class PayerService:
             raise UsageError(f"there is nothing to cancel: this subscription is {step.state.phase}", field="id")
         return step.state
 
-    def approve(self, recurrence_id: RecurrenceId, mandate: Mandate | None = None) -> Outbound:
-        """Agree to the payment that waits, once, or under a new mandate from now on.
+    def approve(
+        self, recurrence_id: RecurrenceId, mandate: Mandate | None = None, *, paid_elsewhere: bool = False
+    ) -> Outbound:
+        """Agree to what waits, once, or under a new mandate from now on.
+
+        Where the payee has put a new offer in the place of the old one, the subscription to the new one is answered.
 
         Raises:
-            UsageError: there is no such subscription, or none of its payments waits.
+            UsageError: there is no such subscription, nothing waits, or the new offer cannot be subscribed to.
         """
-        step = self.apply(recurrence_id, lambda: Approved(mandate))
+        if mandate is not None:
+            self._check_rates(mandate)
+        before = self._state(recurrence_id)
+        replacement = None
+        if before.waits_for is Wait.NEW_OFFER and before.new_offer is not None:
+            replacement = self._replacement(before, Offer.from_bytes(before.new_offer), mandate)
+        replaced_by = None if replacement is None else replacement.recurrence_id
+        entropy = self._entropy.take(_JITTER_SIZE)
+        step = self.apply(recurrence_id, lambda: Approved(mandate, paid_elsewhere, replaced_by, entropy))
         if not step.effects:
             raise UsageError(f"nothing waits for approval: this subscription is {step.state.phase}", field="id")
+        return step.state if replacement is None else replacement
+
+    def _replacement(self, old: Outbound, offer: Offer, mandate: Mandate | None) -> Outbound:
+        """The subscription to a new offer; the one that was made before, if a crash came between."""
+        recurrence_id = replacement_id(old, offer)
+        known = self._manager.outbound(recurrence_id)
+        if known is not None:
+            return known.state
+        wanted = mandate_left(old, offer) if mandate is None else mandate
+        unanchored = replace(old.terms, start=None)
+        terms = subscription_terms(offer, wanted, unanchored, self._chain, self._clock.now())
+        return self._store(recurrence_id, offer, wanted, terms)
+
+    def decline(self, recurrence_id: RecurrenceId) -> Outbound:
+        """Do not agree to what waits: the subscription ends.
+
+        Raises:
+            UsageError: there is no such subscription, or nothing waits.
+        """
+        return self._asked(recurrence_id, Declined(), "nothing waits for approval")
+
+    def pause(self, recurrence_id: RecurrenceId) -> Outbound:
+        """Ask and pay nothing until resumed; a payment in flight is followed to its end first.
+
+        Raises:
+            UsageError: there is no such subscription, or it cannot be paused now.
+        """
+        return self._asked(recurrence_id, PauseAsked(), "there is nothing to pause")
+
+    def resume(self, recurrence_id: RecurrenceId) -> Outbound:
+        """Go on after a pause.
+
+        Raises:
+            UsageError: there is no such subscription, or it is not paused.
+        """
+        return self._asked(recurrence_id, ResumeAsked(self._entropy.take(_JITTER_SIZE)), "there is nothing to resume")
+
+    def amend(self, recurrence_id: RecurrenceId, mandate: Mapping[str, Any], terms: Mapping[str, Any]) -> Outbound:
+        """Change fields of the mandate and of the terms, from the next decision on.
+
+        Raises:
+            UsageError: there is no such subscription, it is over, or a field cannot be changed or not to this.
+        """
+        self._check_rates(replace(self._state(recurrence_id).mandate, **mandate))
+        event = Amended(mandate, terms, self._entropy.take(_JITTER_SIZE))
+        step = self.apply(recurrence_id, lambda: event)
+        if step.state.one_off or step.state.is_final or step.state.cancel_asked:
+            raise UsageError(f"nothing can be amended any more: this subscription is {step.state.phase}", field="id")
         return step.state
+
+    def _asked(self, recurrence_id: RecurrenceId, event: Event, otherwise: str) -> Outbound:
+        step = self.apply(recurrence_id, lambda: event)
+        if not step.effects:
+            raise UsageError(f"{otherwise}: this subscription is {step.state.phase}", field="id")
+        return step.state
+
+    def _state(self, recurrence_id: RecurrenceId) -> Outbound:
+        stored = self._manager.outbound(recurrence_id)
+        if stored is None:
+            raise UsageError(f"no subscription {recurrence_id.hex()}", field="id")
+        return stored.state
 
     # --- what happens ------------------------------------------------------------------------------------------------
 
@@ -154,10 +219,23 @@ class PayerService:
             _LOG.debug("an answer to no request of ours ignored")
             return
         if contents.kind is ContentsKind.INVOICE:
-            self.apply(recurrence_id, lambda: InvoiceArrived(contents.data))
+            invoice = await self._with_rate(recurrence_id, contents.data)
+            self.apply(recurrence_id, lambda: invoice)
             return
         entropy = self._entropy.take(_JITTER_SIZE)
         self.apply(recurrence_id, lambda: RefusalArrived(contents.data, entropy))
+
+    async def _with_rate(self, recurrence_id: RecurrenceId, data: bytes) -> InvoiceArrived:
+        """An invoice, with the rate of this moment where the mandate is in a currency."""
+        fiat = self._state(recurrence_id).mandate.fiat
+        if fiat is None:
+            return InvoiceArrived(data)
+        if self._rates is None:
+            return InvoiceArrived(data, no_rate="this daemon has no exchange rates: set a rate source")
+        try:
+            return InvoiceArrived(data, rate=await self._rates.rate(fiat.currency))
+        except RateUnavailable as error:
+            return InvoiceArrived(data, no_rate=str(error))
 
     def expect_answer(self, recurrence_id: RecurrenceId, path_id: bytes) -> None:
         """A request goes out; its answer will carry this path_id. A newer request takes the older one's place."""

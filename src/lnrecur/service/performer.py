@@ -190,12 +190,12 @@ class Performer:
     def _tell(self, subject: RecurrenceId, payment_hash: PaymentHash, sent: Sent) -> None:
         event: Event
         if sent.state is SentState.SUCCEEDED and sent.preimage is not None:
-            event = PaymentSettled(payment_hash, sent.preimage, sent.fee_msat)
+            event = PaymentSettled(payment_hash, sent.preimage, sent.fee_msat, self._entropy.take(8))
         elif sent.state is SentState.FAILED:
             reason = "failed" if sent.reason is None else sent.reason.value
             event = PaymentFailed(payment_hash, reason, sent.retryable, self._entropy.take(8))
         elif sent.state is SentState.UNKNOWN:
-            event = PaymentUnknown(payment_hash)
+            event = PaymentUnknown(payment_hash, self._entropy.take(8))
         else:
             return
         self._payer.apply(subject, lambda: event)

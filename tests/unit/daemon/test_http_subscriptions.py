@@ -109,7 +109,6 @@ def test_with_a_base_the_running_period_is_the_first(api: Api) -> None:
 BASE = RecurrenceBase(0, NOW)
 REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     (an_offer(None), {}, "offer", "no recurrence"),
-    (an_offer(daily(), currency="EUR"), {}, "offer", "priced in EUR"),
     (an_offer(daily(), chains=(BITCOIN,)), {}, "offer", "another chain"),
     (an_offer(daily(), chains=None), {}, "offer", "another chain"),
     (an_offer(daily(), absolute_expiry=NOW - 1), {}, "offer", "[O7]"),

@@ -3,13 +3,13 @@
 import pytest
 
 from helpers.engine import NOW, a_mandate
-from lnrecur.recurrence.mandate import Mandate, MandateLimit, exceeds
+from lnrecur.recurrence.mandate import Mandate, MandateLimit, Spent, exceeds
 from lnrecur.recurrence.words import amount_in_words
 from lnrecur.values import Msat, UnixSeconds
 
 
 def _limit(mandate: Mandate, amount: int = 10_000, *, paid: int = 0, payments: int = 0, now: int = NOW) -> str | None:
-    excess = exceeds(mandate, Msat(amount), paid_msat=Msat(paid), payments=payments, now=now)
+    excess = exceeds(mandate, Msat(amount), spent=Spent(payments, Msat(paid)), now=now)
     return None if excess is None else excess.limit.value
 
 
@@ -43,7 +43,7 @@ def test_a_mandate_of_nothing_allows_nothing() -> None:
 
 
 def test_the_excess_is_told_with_its_numbers() -> None:
-    excess = exceeds(a_mandate(max_total_msat=Msat(25_000)), Msat(10_000), paid_msat=Msat(20_000), payments=2, now=NOW)
+    excess = exceeds(a_mandate(max_total_msat=Msat(25_000)), Msat(10_000), spent=Spent(2, Msat(20_000)), now=NOW)
     assert excess is not None
     assert excess.limit is MandateLimit.TOTAL
     amounts = [amount_in_words(Msat(amount)) for amount in (20_000, 10_000, 25_000)]

@@ -65,8 +65,10 @@ def test_an_unreachable_payee_is_told_and_tried_again() -> None:
     payer.wake()
     wake_at = payer.state.wake_at
     effects = payer.step(Unreachable("no peer of ours knows the way"))
-    assert only(effects, Emit).data == {"why": "no peer of ours knows the way"}
-    assert (payer.state.problem, payer.state.wake_at) == ("no peer of ours knows the way", wake_at)
+    assert only(effects, Emit).data == {"why": "no peer of ours knows the way", "counter": 0}
+    told = "the payee cannot be reached: no peer of ours knows the way"
+    assert (payer.state.problem, payer.state.wake_at) == (told, wake_at)
+    assert payer.step(Unreachable("no peer of ours knows the way")) == (), "the same trouble is told once"
     assert kinds(payer.wake()) == ["SendInvoiceRequest"]
     payer.receive()
     assert payer.state.problem is None
@@ -77,7 +79,8 @@ def test_a_refusal_is_told_and_the_request_is_sent_again_when_it_is_due() -> Non
     payer.wake()
     request = payer.request
     told = only(payer.step(_refusal("come back later", 92)), Emit)
-    assert told == Emit("subscription.request_refused", {"why": "come back later", "field": 92, "counter": 0})
+    data = {"why": "come back later", "field": 92, "counter": 0, "verdict": "later"}
+    assert told == Emit("subscription.request_refused", data)
     assert payer.state.problem == "the payee refuses: come back later"
     assert only(payer.wake(), SendInvoiceRequest).request == request
 
@@ -105,7 +108,9 @@ def test_a_payee_may_end_a_subscription(text: str, periods: int) -> None:
     payer = PayerSide.paid(periods)
     payer.wake()
     effects = payer.step(_refusal(text))
-    assert only(effects, Emit) == Emit("subscription.ended", {"why": text, "counter": periods})
+    assert names(effects) == ["subscription.request_refused", "subscription.ended"]
+    data = effects[-1].data if isinstance(effects[-1], Emit) else {}
+    assert (data["why"], data["counter"]) == (text, periods)
     assert (payer.state.phase, payer.state.wake_at, payer.state.request) == (Phase.LAPSED, None, None)
 
 

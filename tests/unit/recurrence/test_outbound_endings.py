@@ -164,8 +164,8 @@ def test_an_approval_that_comes_too_late_finds_the_period_missed() -> None:
 def test_who_catches_up_may_approve_late() -> None:
     payer = PayerSide.paid(1, an_offer(WINDOW), terms=Terms(trigger=Trigger.ON_APPROVAL, missed=Missed.CATCH_UP))
     payer.wake()
-    assert payer.wake() == ()
-    assert (payer.state.phase, payer.state.wake_at) == (Phase.NEEDS_APPROVAL, None)
+    assert names(payer.wake()) == ["subscription.missed"]
+    assert (payer.state.phase, payer.state.wake_at) == (Phase.NEEDS_APPROVAL, NOW + 2 * PERIOD + 100)
     payer.step(Approved())
     payer.pay_period()
     assert payer.state.payments == 2

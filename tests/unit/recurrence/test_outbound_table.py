@@ -6,7 +6,19 @@ from typing import get_args
 
 import pytest
 
-from helpers.engine import ENTROPY, KEYS, NOW, PayerSide, a_mandate, an_offer, every, hash_of, preimage_of
+from helpers.engine import (
+    ENTROPY,
+    KEYS,
+    NOW,
+    PERIOD,
+    PayerSide,
+    a_mandate,
+    a_plain_offer,
+    an_offer,
+    every,
+    hash_of,
+    preimage_of,
+)
 from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
 from lnrecur.bolt12.invoice_error import write_invoice_error
 from lnrecur.recurrence import outbound
@@ -14,25 +26,29 @@ from lnrecur.recurrence.errors import ImpossibleTransition
 from lnrecur.recurrence.outbound import EVENTS, TRANSITIONS, step
 from lnrecur.recurrence.outbound_model import (
     FINAL_PHASES,
+    Amended,
     Approved,
     CancelAsked,
+    Declined,
     Due,
     Event,
     InvoiceArrived,
     Missed,
     Outbound,
+    PauseAsked,
     PaymentFailed,
     PaymentSettled,
     PaymentUnknown,
     Phase,
     RefusalArrived,
+    ResumeAsked,
     Step,
     Terms,
     Trigger,
     Unreachable,
 )
 from lnrecur.recurrence.retry import RetryPolicy
-from lnrecur.values import Msat, UnixSeconds
+from lnrecur.values import Msat, RecurrenceId, UnixSeconds
 from lnrecur.wire.integers import U64_MAX
 
 CATCH_UP = Terms(missed=Missed.CATCH_UP)
@@ -91,8 +107,50 @@ def _at_the_end_of_time() -> PayerSide:
     return _paying(0, Terms(start=0), recurrence=recurrence)
 
 
+def _refused(payer: PayerSide, text: str, times: int = 1) -> PayerSide:
+    for _ in range(times):
+        payer.step(RefusalArrived(write_invoice_error(text).to_bytes(), ENTROPY))
+    return payer
+
+
+def _asked_again_after_giving_up(payer: PayerSide) -> PayerSide:
+    """A payment finally failed, a new invoice is asked for, and the payee says that the period is settled."""
+    payer.fail(retryable=False)
+    payer.wake()
+    payer.wake()
+    return _refused(payer, "invreq_recurrence_counter: it is paid already [Q13]")
+
+
+def _paused(payer: PayerSide) -> PayerSide:
+    payer.step(PauseAsked())
+    return payer
+
+
+def _far_behind() -> PayerSide:
+    payer = PayerSide.paid(1, an_offer(every()), a_mandate(catch_up_max=2), CATCH_UP)
+    payer.now = UnixSeconds(NOW + 10 * PERIOD)
+    return _woken(payer)
+
+
+LAST = {"recurrence": every(base=RecurrenceBase(0, NOW - 3 * PERIOD), limit=3)}
+FROM_LAST = Terms(start=3)
+
 SIDES = [
     PayerSide(),
+    _asking(0, FROM_LAST, **LAST),
+    _asking(1, recurrence=every(limit=1)),
+    *(_asked_again_after_giving_up(_paying(counter)) for counter in (0, 1)),
+    _asked_again_after_giving_up(_paying(0, FROM_LAST, **LAST)),
+    _asked_again_after_giving_up(_paying(1, recurrence=every(limit=1))),
+    *(_paused(PayerSide.paid(counter, terms=terms)) for counter in (0, 1) for terms in (None, CATCH_UP)),
+    _paused(_asking(1)),
+    *(_paused(_paying(counter)) for counter in (0, 1)),
+    _far_behind(),
+    _refused(_asking(1), "Internal error", 4),
+    _refused(_asking(1, recurrence=every(limit=1)), "Internal error", 4),
+    *(_refused(_asking(counter), f"recurrence-changed: {an_offer(amount=1).to_text()}") for counter in (0, 1)),
+    PayerSide(a_plain_offer(), one_off=True),
+    _woken(PayerSide(a_plain_offer(), one_off=True)),
     PayerSide(terms=Terms(trigger=Trigger.ON_APPROVAL)),
     PayerSide(mandate=a_mandate(max_per_period_msat=Msat(1))),
     *(_asking(counter, terms) for counter in (0, 1) for terms in (None, CATCH_UP, ONE_TRY)),
@@ -123,11 +181,17 @@ DELAYS = (0, 5, 100, 601, 999, 1000, 2001, 10**9)
 def _events(side: PayerSide) -> list[Event]:
     own = hash_of(side.preimage)
     invoices = [side.invoice(), side.invoice(amount=10_001)] if side.state.request is not None else [b"\xff", b""]
-    ended, plain = (write_invoice_error(text).to_bytes() for text in ("recurrence-ended: sorry", "not now"))
+    texts = (
+        "recurrence-ended: sorry", "not now", "Unknown offer", "too late [Q16]", "Internal error",
+        f"too early: period 1 can be paid from {side.now + 50}, it is {side.now} [Q16]",
+        f"recurrence-changed: {an_offer(amount=1).to_text()}", "this period is paid already [Q13]",
+    )  # fmt: skip
+    refusals = [write_invoice_error(text).to_bytes() for text in texts]
+    refusals.append(write_invoice_error("it is paid already", field=92, suggested=b"\x03").to_bytes())
     return [
         Due(KEYS, ENTROPY),
         *map(InvoiceArrived, invoices),
-        *(RefusalArrived(error, ENTROPY) for error in (ended, plain, b"\xff")),
+        *(RefusalArrived(error, ENTROPY) for error in (*refusals, b"\xff")),
         Unreachable("no peer"),
         *(PaymentSettled(hash_, side.preimage, Msat(1)) for hash_ in (own, hash_of(preimage_of(10**6)))),
         *(PaymentFailed(own, "no_route", retryable, ENTROPY) for retryable in (True, False)),
@@ -136,6 +200,13 @@ def _events(side: PayerSide) -> list[Event]:
         CancelAsked(),
         Approved(),
         Approved(a_mandate(max_per_period_msat=Msat(10**6))),
+        Approved(paid_elsewhere=True),
+        Approved(replaced_by=RecurrenceId(bytes(32))),
+        Declined(),
+        PauseAsked(),
+        ResumeAsked(),
+        Amended(mandate={"max_payments": 7, "max_per_period_msat": Msat(10**6)}),
+        Amended(terms={"jitter_s": 5, "trigger": Trigger.AUTOMATIC}),
     ]
 
 

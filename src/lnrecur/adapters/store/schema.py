@@ -52,7 +52,7 @@ from lnrecur.ports import Role
 from lnrecur.recurrence import inbound_model, outbound_model
 from lnrecur.values import POINT_SIZE
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 SCHEMA_VERSION_KEY: Final = "schema_version"
 RECEIPT_CURSOR_KEY: Final = "receipt_cursor"
 

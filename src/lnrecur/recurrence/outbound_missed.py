@@ -1,0 +1,56 @@
+"""Periods whose pay window closes before they are settled: each is told once, and then it stops or is caught up (P3).
+
+A payee serves periods in order only. So a missed one cannot be left out: whoever does not stop pays it late, before
+those behind it, as far as the payee allows and the mandate says how many at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from lnrecur.recurrence.effects import Emit, Facts
+from lnrecur.recurrence.outbound_endings import lapse
+from lnrecur.recurrence.outbound_model import Missed, Outbound, Step
+from lnrecur.recurrence.outbound_times import window_of
+from lnrecur.values import UnixSeconds
+
+TOLD_AT_ONCE: Final = 100
+"""Most missed periods that one step tells; the rest follow at once, in steps of their own."""
+
+
+def tell_missed(state: Outbound, now: UnixSeconds) -> Step:
+    """Tell the periods whose windows have closed since this was last asked; lapses where the subscriber wants to stop.
+
+    Where there are more than one step tells, the state is due again at once.
+    """
+    told: list[Emit] = []
+    first = max(state.next_counter, state.missed_through)
+    for counter in range(first, first + TOLD_AT_ONCE):
+        window = window_of(state, counter)
+        if window is None or now < window.closes:
+            break
+        data: Facts = {
+            "counter": counter,
+            "index": (state.terms.start or 0) + counter,
+            "closed_at": window.closes,
+            "why": (state.problem if counter == state.next_counter else None) or "the pay window closed",
+        }
+        if state.terms.missed is Missed.STOP:
+            return lapse(state, "subscription.missed", str(data["why"]), data)
+        told.append(Emit("subscription.missed", data))
+    missed = replace(state, missed_through=first + len(told)) if told else state
+    return Step(replace(missed, wake_at=now) if len(told) == TOLD_AT_ONCE else missed, tuple(told))
+
+
+def has_more_to_tell(missed: Step) -> bool:
+    """Whether a step of `tell_missed` wants another one before anything else happens."""
+    return missed.state.is_final or len(missed.effects) == TOLD_AT_ONCE
+
+
+def too_many_missed(state: Outbound) -> str | None:
+    """Why a person must be asked before missed periods are caught up, None where they may be."""
+    most, behind = state.mandate.catch_up_max, state.missed_through - state.next_counter
+    if most is None or behind <= most or state.next_counter < state.catch_up_through:
+        return None
+    return f"{behind:,} periods were missed, at most {most:,} are caught up at once without asking"

@@ -1,0 +1,64 @@
+"""What the next period will cost, as far as offer and mandate tell before an invoice is there, and whether it may."""
+
+from __future__ import annotations
+
+from lnrecur.recurrence.mandate import MandateExceeded, MandateLimit, exceeds
+from lnrecur.recurrence.outbound_model import Outbound
+from lnrecur.recurrence.rates import ExchangeRate
+from lnrecur.recurrence.words import price_in_words
+from lnrecur.values import ZERO_MSAT, Msat, UnixSeconds
+
+
+def price_of(state: Outbound) -> Msat | None:
+    """The full price of a period; None where the payer chooses it, or where it is in a currency."""
+    offer = state.offer
+    if offer.amount is None or offer.currency is not None:
+        return None
+    return Msat(offer.amount * _items(state))
+
+
+def most_for_period(state: Outbound) -> Msat:
+    """The most that somebody with this mandate can have paid for a period, as far as that is known in msat."""
+    most = price_of(state)
+    return (state.mandate.max_per_period_msat or ZERO_MSAT) if most is None else most
+
+
+def fiat_excess(state: Outbound) -> MandateExceeded | None:
+    """Whether a price in the currency of the mandate is above its limit already, before any rate is asked for."""
+    offer, fiat = state.offer, state.mandate.fiat
+    if fiat is None or offer.currency != fiat.currency or offer.amount is None or _scaled(state):
+        return None
+    price = offer.amount * _items(state)
+    if price <= fiat.most_minor:
+        return None
+    told = f"{price_in_words(price, fiat.currency)} asked, at most {fiat.in_words()} per period allowed"
+    return MandateExceeded(MandateLimit.FIAT, told)
+
+
+def least_for_period(state: Outbound) -> Msat:
+    """The least that the next period can cost; 0 where only its invoice will tell."""
+    price = price_of(state)
+    return ZERO_MSAT if price is None or _scaled(state) else price
+
+
+def mandate_excess(
+    state: Outbound, amount: Msat, now: UnixSeconds, rate: ExchangeRate | None = None
+) -> MandateExceeded | None:
+    """Why a person must be asked: the mandate, unless this very payment was approved up to this amount."""
+    if is_approved(state, amount):
+        return None
+    return exceeds(state.mandate, amount, spent=state.spent, now=now, rate=rate)
+
+
+def is_approved(state: Outbound, amount: Msat) -> bool:
+    """Whether a person said yes to this very payment."""
+    return state.approved_counter == state.next_counter and amount <= (state.approved_msat or 0)
+
+
+def _items(state: Outbound) -> int:
+    return 1 if state.terms.quantity is None else state.terms.quantity
+
+
+def _scaled(state: Outbound) -> bool:
+    recurrence = state.offer.recurrence
+    return recurrence is not None and recurrence.proportional and not state.one_off

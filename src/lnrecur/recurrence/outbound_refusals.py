@@ -1,0 +1,117 @@
+"""What an outbound subscription does about a refusal; what refusals mean stands in the table of `refusals.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from lnrecur.bolt12.errors import Bolt12Error
+from lnrecur.recurrence.effects import AskPaymentStatus, Emit, Facts
+from lnrecur.recurrence.outbound_adopting import adopt, believable
+from lnrecur.recurrence.outbound_approvals import needs_approval
+from lnrecur.recurrence.outbound_endings import lapse
+from lnrecur.recurrence.outbound_model import Outbound, PaymentFailed, PaymentUnknown, RefusalArrived, Step, Wait
+from lnrecur.recurrence.outbound_times import closing, not_past_closing
+from lnrecur.recurrence.refusals import Refusal, Verdict, read_refusal
+from lnrecur.recurrence.words import recurrence_in_words
+from lnrecur.values import UnixSeconds
+from lnrecur.wire.errors import WireError
+
+
+def refused(state: Outbound, event: RefusalArrived, now: UnixSeconds) -> Step:
+    """An invoice_error: what it means is looked up, and done: end, wait, try later, adopt, or ask a person."""
+    if state.request is None:  # it answers a request that was given up
+        return Step(state)
+    try:
+        refusal = read_refusal(event.error)
+    except (WireError, Bolt12Error) as unreadable:
+        told = f"an unreadable refusal: {unreadable}"
+        return Step(replace(state, problem=told), (Emit("subscription.request_refused", {"why": told}),))
+    problem = f"the payee refuses: {refusal.text}"
+    again = state.problem == problem
+    times = state.refusals if again else 0
+    verdict = refusal.verdict_after(times)
+    noted = replace(state, problem=problem, refusals=times + 1)
+    data: Facts = {"why": refusal.text, "field": refusal.field, "counter": state.next_counter, "verdict": verdict.value}
+    emitted = () if again and verdict is Verdict.LATER else (Emit("subscription.request_refused", data),)
+    return _DEEDS[verdict](noted, refusal, event, now).after(*emitted)
+
+
+def answered_about_given_up(state: Outbound, event: PaymentFailed | PaymentUnknown, now: UnixSeconds) -> Step:
+    """The money node confirms that an earlier payment of this period failed: then somebody else has settled it."""
+    given_up = state.given_up
+    if given_up is None or event.payment_hash != given_up.payment_hash or state.adopting is None:
+        return Step(state)
+    believed = replace(state, given_up=None)
+    return adopt(believed, state.adopting, state.problem or "", now, event.entropy)
+
+
+def _later(state: Outbound, refusal: Refusal, event: RefusalArrived, now: UnixSeconds) -> Step:
+    return Step(state)
+
+
+def _wait(state: Outbound, refusal: Refusal, event: RefusalArrived, now: UnixSeconds) -> Step:
+    """Until the moment the payee names, if that is one at which it can still be paid."""
+    closes = closing(state)
+    if refusal.until is None or refusal.until <= now or (closes is not None and refusal.until >= closes):
+        return Step(state)
+    return Step(replace(state, wake_at=not_past_closing(state, refusal.until, now)))
+
+
+def _missed(state: Outbound, refusal: Refusal, event: RefusalArrived, now: UnixSeconds) -> Step:
+    """The payee's clock decides: it will not serve this period any more, and therefore none behind it."""
+    data: Facts = {"counter": state.next_counter, "index": state.next_index, "why": refusal.text}
+    told = () if state.next_counter < state.missed_through else (Emit("subscription.missed", data),)
+    return lapse(state, "subscription.given_up", state.problem or refusal.text).after(*told)
+
+
+def _ended(state: Outbound, refusal: Refusal, event: RefusalArrived, now: UnixSeconds) -> Step:
+    return lapse(state, "subscription.ended", refusal.text, {"meaning": refusal.row.meaning})
+
+
+def _final(state: Outbound, refusal: Refusal, event: RefusalArrived, now: UnixSeconds) -> Step:
+    return lapse(state, "subscription.given_up", state.problem or refusal.text, {"meaning": refusal.row.meaning})
+
+
+def _adopt(state: Outbound, refusal: Refusal, event: RefusalArrived, now: UnixSeconds) -> Step:
+    """Settled without us, they say. A payment of ours that was given up is asked about first."""
+    told = state.next_counter + 1 if refusal.next_counter is None else refusal.next_counter
+    through = believable(state, told, now)
+    if through <= state.next_counter:
+        return Step(state)
+    if state.given_up is not None:
+        return Step(replace(state, adopting=through), (AskPaymentStatus(state.given_up.payment_hash),))
+    waived = refusal.row.verdict is Verdict.WAIVED
+    return adopt(state, through, refusal.text, now, event.entropy, waived=waived)
+
+
+def _changed(state: Outbound, refusal: Refusal, event: RefusalArrived, now: UnixSeconds) -> Step:
+    changed = replace(state, new_offer=refusal.new_offer)
+    if refusal.new_offer is None or state.one_off:
+        return lapse(state, "subscription.ended", refusal.text)
+    offer = replace(state, offer_bytes=refusal.new_offer).offer
+    data: Facts = {"new_offer": offer.to_text(), "new_terms": recurrence_in_words(offer)}
+    told = f"the payee has a new offer in place of this one: {recurrence_in_words(offer)}"
+    waiting = needs_approval(changed, Wait.NEW_OFFER, told, data)
+    return Step(replace(waiting.state, wake_at=None), waiting.effects)
+
+
+def _ask(state: Outbound, refusal: Refusal, event: RefusalArrived, now: UnixSeconds) -> Step:
+    if state.one_off:
+        return _final(state, refusal, event, now)
+    told = f"{state.problem} ({refusal.row.meaning})"
+    return needs_approval(state, Wait.REFUSAL, told, {"meaning": refusal.row.meaning})
+
+
+_DEEDS: Final[dict[Verdict, Callable[[Outbound, Refusal, RefusalArrived, UnixSeconds], Step]]] = {
+    Verdict.LATER: _later,
+    Verdict.WAIT: _wait,
+    Verdict.MISSED: _missed,
+    Verdict.ENDED: _ended,
+    Verdict.FINAL: _final,
+    Verdict.ADOPT: _adopt,
+    Verdict.WAIVED: _adopt,
+    Verdict.CHANGED: _changed,
+    Verdict.ASK: _ask,
+}

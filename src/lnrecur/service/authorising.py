@@ -1,0 +1,88 @@
+"""What must be true of an offer, a mandate and terms before anything is paid under them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lnrecur.bolt12.offer import Offer
+from lnrecur.crypto.hashes import sha256
+from lnrecur.errors import UsageError
+from lnrecur.recurrence.mandate import Mandate
+from lnrecur.recurrence.outbound_model import Outbound, Terms
+from lnrecur.recurrence.windows import first_open_period
+from lnrecur.values import BITCOIN, ChainHash, Msat, RecurrenceId, UnixSeconds
+
+
+def subscription_terms(offer: Offer, mandate: Mandate, terms: Terms, chain: ChainHash, now: UnixSeconds) -> Terms:
+    """Terms with what follows from the offer.
+
+    Raises:
+        UsageError: the offer cannot be subscribed to, or not like this; names the field.
+    """
+    recurrence = offer.recurrence
+    if recurrence is None:
+        told = "this offer has no recurrence: it can be paid once (lnrecur pay), but not subscribed to"
+        raise UsageError(told, field="offer")
+    _check_offer(offer, mandate, terms, chain, now)
+    start = terms.start
+    if recurrence.base is None and start is not None:
+        raise UsageError("this offer has no base: its period 0 begins with your first payment [Q3]", field="start")
+    if recurrence.base is not None and start is None:
+        start = first_open_period(recurrence, now)
+    if recurrence.payments_from(start or 0) == 0:
+        told = f"period {start} is beyond the last period of this offer, {recurrence.limit} [Q4]"
+        raise UsageError(told, field="start")
+    return replace(terms, start=start, chain=_chain_field(chain))
+
+
+def one_off_terms(offer: Offer, mandate: Mandate, terms: Terms, chain: ChainHash, now: UnixSeconds) -> Terms:
+    """The same for a single payment.
+
+    Raises:
+        UsageError: the offer cannot be paid once, or not like this; names the field.
+    """
+    if offer.recurrence is not None and not offer.recurrence.optional:
+        told = "this offer is paid by subscription only: see `lnrecur subscribe`, perhaps with --max-payments 1 [Q9]"
+        raise UsageError(told, field="offer")
+    _check_offer(offer, mandate, terms, chain, now)
+    return replace(terms, start=None, chain=_chain_field(chain))
+
+
+def _chain_field(chain: ChainHash) -> ChainHash | None:
+    return None if chain == BITCOIN else chain
+
+
+def _check_offer(offer: Offer, mandate: Mandate, terms: Terms, chain: ChainHash, now: UnixSeconds) -> None:
+    if chain not in offer.accepted_chains:
+        raise UsageError("this offer is for another chain than ours", field="offer")
+    if offer.absolute_expiry is not None and now > offer.absolute_expiry:
+        raise UsageError(f"this offer expired at {offer.absolute_expiry}, it is {now} [O7]", field="offer")
+    if offer.amount is None and mandate.max_per_period_msat is None:
+        told = "this offer leaves the amount to you: say it in sat, since it is written into the request"
+        raise UsageError(told, field="max_per_period_msat")
+    quantity, most = terms.quantity, offer.quantity_max
+    if most is None and quantity is not None:
+        raise UsageError("this offer is for single items: leave the quantity out", field="quantity")
+    if most is not None and not 1 <= (quantity or 0) <= (most or 2**64 - 1):
+        raise UsageError(f"this offer needs a quantity from 1 to {most or 'any number'}", field="quantity")
+
+
+def replacement_id(state: Outbound, offer: Offer) -> RecurrenceId:
+    """The id of the subscription that takes the place of another one: the same, however often that is tried."""
+    return RecurrenceId(sha256(b"lnrecur replacement", state.recurrence_id, offer.offer_id))
+
+
+def mandate_left(state: Outbound, offer: Offer) -> Mandate:
+    """The mandate for a new offer in place of an old one: its price, within what is left of the other limits.
+
+    A person has seen the new price and said yes to it.
+    """
+    old = state.mandate
+    quantity = 1 if state.terms.quantity is None else state.terms.quantity
+    priced = offer.amount is not None and offer.currency is None
+    return replace(
+        old,
+        max_per_period_msat=Msat((offer.amount or 0) * quantity) if priced else old.max_per_period_msat,
+        max_total_msat=None if old.max_total_msat is None else Msat(max(0, old.max_total_msat - state.spent.msat)),
+        max_payments=None if old.max_payments is None else max(0, old.max_payments - state.spent.payments),
+    )

@@ -18,6 +18,7 @@ from lnrecur.onion.payloads import (
     PaymentConstraints,
     PaymentRelay,
 )
+from lnrecur.onion.payment_entry import PaymentEntry, take_off
 from lnrecur.onion.payment_path import RelayTerms, aggregate, build_payment_path, open_final_hop
 from lnrecur.onion.payment_payloads import FinalPaymentPayload, RelayPaymentPayload
 from lnrecur.onion.sphinx import peel, wrap
@@ -328,3 +329,24 @@ def test_every_hop_of_the_payment_peels_unblinds_and_forwards_the_right_amount()
     assert (
         unblind(NODE_KEYS[4], path_key, final.encrypted_recipient_data).next_path_key.hex() == steps[4]["next_path_key"]
     )
+
+
+@pytest.mark.parametrize("own_hops", [1, 2, 3])
+def test_a_payer_who_stands_on_the_path_of_the_vector_takes_its_own_hops_off(own_hops: int) -> None:
+    """As if Bob, or Bob and Carol, or these and Dave were one node, which pays."""
+    path = path_of(ROUTE, "encrypted_data")
+    entry = PaymentEntry(NodeId(path.first_node_id), path.first_path_key, path.hops, Msat(110_125), 749_150)  # type: ignore[arg-type]
+    for index in range(own_hops):
+        entry = take_off(entry, NODE_KEYS[index + 1].ecdh(entry.path_key))
+        assert entry.path_key.hex() == PAYMENT["decrypt"]["hops"][index + 1]["next_path_key"]
+        assert entry.next_node == channel(BLINDED_TLVS[index]["short_channel_id"])
+    assert entry.hops == path.hops[own_hops:]
+    told = FULL_HOPS[own_hops + 1]["tlvs"]
+    if own_hops == 3:
+        assert (entry.amount_msat, entry.cltv_expiry) == (told["amt_to_forward"], told["outgoing_cltv_value"])
+        assert open_final_hop(NODE_KEYS[4], entry.path_key, entry.hops[0].encrypted_recipient_data).path_id
+    assert (entry.amount_msat, entry.cltv_expiry) == AFTER_OWN_HOPS[own_hops]
+
+
+AFTER_OWN_HOPS = {1: (Msat(100_125), 749_100), 2: (Msat(100_010), 749_025), 3: (Msat(100_000), 749_000)}
+"""By hand: less the base fee, divided by one plus the rate and rounded up; less the delta."""

@@ -5,7 +5,7 @@ of 4, then one per 250 ms). A message that waits here for a moment would be lost
 seconds later.
 
     put ──> conversation a: ▢▢▢▢▢▢▢ ─┐
-            conversation b: ▢       ─┼─ round robin ──> token bucket ──> pop
+            conversation b: ▢       ─┼─ round robin ──> spacer ──> pop
             conversation c: ▢▢      ─┘
 
 What this guarantees: never more than `burst` messages at once and one more per `every_s`; each conversation that waits
@@ -57,8 +57,12 @@ class Pace:
             raise UsageError(f"every_s is a number of seconds above 0, not {self.every_s}", field="every_s")
 
 
-class TokenBucket:
-    """A burst, then one per interval. It remembers one number: when it will be full again."""
+class Spacer:
+    """A burst, then one per interval. It remembers one number: when it will be as good as new.
+
+    It is a token bucket for single messages that can also say exactly when the next one may go: that moment is computed
+    once and compared once, so that who slept until then is not turned away by a rounding.
+    """
 
     __slots__ = ("_burst", "_every_s", "_full_at")
 
@@ -69,7 +73,7 @@ class TokenBucket:
 
     def ready_at(self, now: float) -> float:
         """When the next one may go; `now` or earlier if it may go at once."""
-        # A clock that was set back must not make us wait for longer than an empty bucket does.
+        # A clock that was set back must not make us wait for longer than a spent burst does.
         self._full_at = min(self._full_at, now + self._burst * self._every_s)
         return self._full_at - (self._burst - 1) * self._every_s
 
@@ -80,7 +84,7 @@ class TokenBucket:
         self._full_at = max(self._full_at, now) + self._every_s
         return True
 
-    def is_full(self, now: float) -> bool:
+    def is_fresh(self, now: float) -> bool:
         """Whether it is as good as new, so that it need not be remembered."""
         return self._full_at <= now
 
@@ -88,11 +92,11 @@ class TokenBucket:
 class PacedQueue(Generic[T]):
     """What waits for one peer."""
 
-    __slots__ = ("_bucket", "_conversations", "_pace", "_waiting", "_waiting_bytes")
+    __slots__ = ("_conversations", "_pace", "_spacer", "_waiting", "_waiting_bytes")
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
-        self._bucket = TokenBucket(pace.burst, pace.every_s)
+        self._spacer = Spacer(pace.burst, pace.every_s)
         self._conversations: OrderedDict[bytes, deque[tuple[int, T]]] = OrderedDict()
         self._waiting = 0
         self._waiting_bytes = 0
@@ -103,7 +107,7 @@ class PacedQueue(Generic[T]):
 
     def goes_at_once(self, now: float) -> bool:
         """Whether nothing waits and one more may go; if so, it counts as gone."""
-        return not self._waiting and self._bucket.take(now)
+        return not self._waiting and self._spacer.take(now)
 
     def put(self, conversation: bytes, item: T, size: int) -> None:
         """Let something wait for its turn; `size` is in bytes.
@@ -124,7 +128,7 @@ class PacedQueue(Generic[T]):
 
     def pop(self, now: float) -> T | None:
         """What goes now, or None while nothing waits or nothing more may go."""
-        if not self._waiting or not self._bucket.take(now):
+        if not self._waiting or not self._spacer.take(now):
             return None
         conversation, queue = next(iter(self._conversations.items()))
         size, item = queue.popleft()
@@ -138,7 +142,7 @@ class PacedQueue(Generic[T]):
 
     def ready_at(self, now: float) -> float | None:
         """When `pop` has something; None while nothing waits."""
-        return self._bucket.ready_at(now) if self._waiting else None
+        return self._spacer.ready_at(now) if self._waiting else None
 
     def clear(self) -> int:
         """Forget what waits; answers how many messages that were."""
@@ -148,4 +152,4 @@ class PacedQueue(Generic[T]):
 
     def is_idle(self, now: float) -> bool:
         """Whether forgetting this queue changes nothing."""
-        return not self._waiting and self._bucket.is_full(now)
+        return not self._waiting and self._spacer.is_fresh(now)

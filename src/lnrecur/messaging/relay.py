@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from lnrecur.errors import UsageError
-from lnrecur.messaging.pacing import TokenBucket
+from lnrecur.messaging.token_bucket import Rate, TokenBucket
 from lnrecur.values import NodeId
 
 _KNOWN_MAX: Final = 1024
@@ -74,8 +74,8 @@ class RelayGate:
         bucket = self._buckets.get(sender)
         if bucket is None:
             self._make_room(now)
-            bucket = self._buckets[sender] = TokenBucket(self._limits.burst, self._limits.every_s)
-        return RelayVerdict.PASSED_ON if bucket.take(now) else RelayVerdict.TOO_MANY
+            bucket = self._buckets[sender] = TokenBucket(Rate(1 / self._limits.every_s, self._limits.burst), now)
+        return RelayVerdict.PASSED_ON if bucket.take(1, now) else RelayVerdict.TOO_MANY
 
     def count(self, verdict: RelayVerdict) -> None:
         """Remember what became of a message."""
@@ -84,6 +84,8 @@ class RelayGate:
     def _make_room(self, now: float) -> None:
         if len(self._buckets) < _KNOWN_MAX:
             return
-        self._buckets = {peer: bucket for peer, bucket in self._buckets.items() if not bucket.is_full(now)}
+        self._buckets = {
+            peer: bucket for peer, bucket in self._buckets.items() if bucket.wait_for(bucket.rate.burst, now)
+        }
         while len(self._buckets) >= _KNOWN_MAX:
             del self._buckets[next(iter(self._buckets))]

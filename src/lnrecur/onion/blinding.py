@@ -17,6 +17,7 @@ A node computes as little as it is asked for: each scalar multiplication here co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from lnrecur.crypto import aead
@@ -74,10 +75,7 @@ class BlindedHopSecrets:
         Raises:
             BlindedDataUnreadable: it was not sealed for this key and path key.
         """
-        try:
-            return aead.decrypt(_rho(self._link.shared_secret), _NONCE, encrypted)
-        except InvalidTag as error:
-            raise BlindedDataUnreadable("the data of this hop was not encrypted for this node and path key") from error
+        return _opened(self._link.shared_secret, encrypted)
 
 
 class Unblinded:
@@ -110,6 +108,26 @@ def unblind(node_key: PrivateKey, path_key: Point, encrypted: bytes) -> Unblinde
     """
     secrets = BlindedHopSecrets(node_key, path_key)
     return Unblinded(secrets.open(encrypted), secrets)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedHop:
+    """What somebody who shares only one secret with the maker of a path can tell of a hop."""
+
+    data: bytes
+    """The encoded encrypted_data_tlv."""
+    next_path_key: Point
+    """Where the data has a next_path_key_override, that one counts instead."""
+
+
+def open_hop(path_key: Point, shared_secret: bytes, encrypted: bytes) -> OpenedHop:
+    """Open a hop's data without its node key: `shared_secret` is the key's ECDH with the path key, 32 bytes.
+
+    Raises:
+        InvalidPoint: `path_key` is not on the curve.
+        BlindedDataUnreadable: `encrypted` was not sealed for this path key and secret.
+    """
+    return OpenedHop(_opened(shared_secret, encrypted), next_ephemeral(Link(path_key, shared_secret)))
 
 
 def blind_path(session_key: PrivateKey, hops: Sequence[tuple[Point | NodeId, bytes]]) -> BlindedPath:
@@ -157,6 +175,13 @@ def _padding_record(size: int) -> bytes | None:
         if size >= overhead and len(raw := TlvRecord.of(_PADDING_TYPE, bytes(size - overhead)).raw) == size:
             return raw
     return None
+
+
+def _opened(shared_secret: bytes, encrypted: bytes) -> bytes:
+    try:
+        return aead.decrypt(_rho(shared_secret), _NONCE, encrypted)
+    except InvalidTag as error:
+        raise BlindedDataUnreadable("the data of this hop was not encrypted for this node and path key") from error
 
 
 def _blinding_factor(shared_secret: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from lnrecur.bolt12 import fields
 from lnrecur.bolt12.codecs import BlindedPayinfo
@@ -10,8 +10,9 @@ from lnrecur.bolt12.fields import Field
 from lnrecur.bolt12.invoice import VerifiedInvoice, write_invoice
 from lnrecur.bolt12.invoice_request import VerifiedInvoiceRequest
 from lnrecur.crypto.keys import PrivateKey, derive_key
+from lnrecur.onion.errors import PathImpossible
 from lnrecur.onion.payment_path import RelayTerms, build_payment_path
-from lnrecur.ports import InboundEdge, MoneyNode, NodeInfo, Receivable, ReceiveOrder
+from lnrecur.ports import InboundEdge, MoneyNode, MoneyNodeError, NodeInfo, Receivable, ReceiveOrder
 from lnrecur.recurrence.effects import IssueInvoice
 from lnrecur.recurrence.receive_context import ReceiveContext
 from lnrecur.service.keyring import Keyring
@@ -22,6 +23,12 @@ _SECONDS_PER_BLOCK: Final = 600
 _CLTV_SLACK_BLOCKS: Final = 1008
 """A week for shadow delays and slow blocks, as Core Lightning allows."""
 _EDGES_MAX: Final = 3
+
+
+class NoWayIn(MoneyNodeError):
+    """The money node has peers, and none of them can forward this amount to it."""
+
+    retry: ClassVar[bool] = True
 
 
 class Invoicer:
@@ -35,7 +42,7 @@ class Invoicer:
         """Register and sign. `key` is that of invoice_node_id (V7).
 
         Raises:
-            MoneyNodeError: the node refused or did not answer.
+            MoneyNodeError: the node refused or did not answer, or no path to it carries the amount.
         """
         context = ReceiveContext(
             offer_id=request.offer_id,
@@ -58,10 +65,36 @@ class Invoicer:
         )
         receivable = await self._node.register(order)
         info = await self._node.info()
-        edges = list(await self._node.inbound_edges())[:_EDGES_MAX]
+        edges = list(await self._node.inbound_edges())
         routes: list[tuple[InboundEdge, ...]] = [(edge,) for edge in edges] or [()]
-        paths = [self._path(route, receivable, info, issued, bytes((index,))) for index, route in enumerate(routes)]
+        paths = self._paths(routes, receivable, info, issued)
         return write_invoice(request, _values(issued, receivable, paths, key.point)).sign(key)
+
+    def _paths(
+        self, routes: list[tuple[InboundEdge, ...]], receivable: Receivable, info: NodeInfo, issued: IssueInvoice
+    ) -> list[tuple[BlindedPath, BlindedPayinfo]]:
+        """The first few routes that can carry the amount: others would only cost the payer failed attempts.
+
+        Raises:
+            NoWayIn: there is none.
+        """
+        paths: list[tuple[BlindedPath, BlindedPayinfo]] = []
+        refused: list[str] = []
+        for index, route in enumerate(routes):
+            try:
+                path, terms = self._path(route, receivable, info, issued, index.to_bytes(4, "big"))
+            except PathImpossible as error:
+                refused.append(str(error))
+                continue
+            if not terms.htlc_minimum_msat <= issued.amount_msat <= terms.htlc_maximum_msat:
+                refused.append(f"{terms.htlc_minimum_msat} to {terms.htlc_maximum_msat} msat")
+                continue
+            paths.append((path, terms))
+            if len(paths) == _EDGES_MAX:
+                break
+        if not paths:
+            raise NoWayIn(f"no peer of the money node forwards {issued.amount_msat} msat to it: {'; '.join(refused)}")
+        return paths
 
     def _path(
         self, route: tuple[InboundEdge, ...], receivable: Receivable, info: NodeInfo, issued: IssueInvoice, salt: bytes

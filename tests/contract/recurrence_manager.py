@@ -37,9 +37,11 @@ from lnrecur.recurrence.effects import (
     SendInvoiceRequest,
     StoredEffect,
 )
-from lnrecur.recurrence.inbound_model import Inbound, OfferPolicy, OpenInvoice, Reservation, Windows
+from lnrecur.recurrence.inbound_model import Inbound, OpenInvoice, Reservation
 from lnrecur.recurrence.mandate import Mandate
+from lnrecur.recurrence.offering import OfferPolicy, OfferStatus, Windows
 from lnrecur.recurrence.outbound_model import NextTry, Outbound, PendingPayment, PendingRequest, Terms
+from lnrecur.recurrence.rates import Conversion, ExchangeRate
 from lnrecur.recurrence.retry import RetryPolicy
 from lnrecur.values import Msat, OfferId, PaymentHash, Point, Preimage, RecurrenceId, UnixSeconds
 
@@ -133,10 +135,22 @@ def full_inbound_state() -> Inbound:
         created_at=NOW,
         last_paid_at=U64_MAX,
         ended_at=later(9),
+        missed=2,
+        told_to=2**32,
+        waived=3,
+        waived_last=1,
+        paused_at=later(8),
+        wake_at=UnixSeconds(2**64),
     )
 
 
-def booking(number: int, *, counter: int | None = None, surplus: bool = False, settled_in: int = 0) -> Book:
+EURO = Conversion(999, ExchangeRate("EUR", 5_812_345, NOW, "a source"))
+
+
+def booking(
+    number: int, *, counter: int | None = None, surplus: bool = False, settled_in: int = 0,
+    conversion: Conversion | None = None,
+) -> Book:  # fmt: skip
     preimage = Preimage(sha256(b"preimage", bytes([number])))
     return Book(
         counter=number if counter is None else counter,
@@ -147,6 +161,7 @@ def booking(number: int, *, counter: int | None = None, surplus: bool = False, s
         settled_at=later(settled_in),
         period_start=later(number),
         surplus=surplus,
+        conversion=conversion,
     )
 
 
@@ -189,7 +204,7 @@ class RecurrenceManagerContract:
 
     def test_an_offer_is_given_back_as_it_was(self, manager: RecurrenceManager) -> None:
         policy = OfferPolicy(windows=Windows.LENIENT, invoice_expiry_s=60, payments_max=12)
-        record = offer_record(policy=policy, label="Zeitung 📰", active=False)
+        record = offer_record(policy=policy, label="Zeitung 📰", status=OfferStatus.REPLACED, successor="lno1instead")
         manager.add_offer(record)
         assert manager.offer(record.offer_id) == record
         assert manager.offer(OfferId(bytes(32))) is None
@@ -203,23 +218,47 @@ class RecurrenceManagerContract:
     def test_the_same_offer_again_changes_nothing(self, manager: RecurrenceManager) -> None:
         record = offer_record()
         manager.add_offer(record)
-        manager.add_offer(replace(record, label="another label", active=False))
+        manager.add_offer(replace(record, label="another label", status=OfferStatus.ENDED))
         assert list(manager.offers()) == [record]
 
-    def test_an_offer_is_closed_and_opened_and_others_are_not(self, manager: RecurrenceManager) -> None:
+    def test_an_offer_changes_how_it_stands_and_others_do_not(self, manager: RecurrenceManager) -> None:
         one, other = offer_record(1), offer_record(2)
         manager.add_offer(one)
         manager.add_offer(other)
-        manager.set_offer_active(one.offer_id, False)
-        assert list(manager.offers()) == [replace(one, active=False), other]
-        manager.set_offer_active(one.offer_id, True)
-        assert list(manager.offers()) == [one, other]
+        retired = replace(one, status=OfferStatus.RETIRED)
+        manager.change_offer(one, retired, NOW)
+        assert list(manager.offers()) == [retired, other]
+        replaced = replace(one, status=OfferStatus.REPLACED, successor="lno1instead")
+        manager.change_offer(retired, replaced, NOW)
+        assert list(manager.offers()) == [replaced, other]
 
-    def test_closing_an_offer_that_is_not_there_changes_nothing(self, manager: RecurrenceManager) -> None:
-        manager.add_offer(offer_record(1))
+    @pytest.mark.parametrize("claim", [{"status": OfferStatus.PAUSED}, {"successor": "lno1x"}], ids=["status", "next"])
+    def test_changing_an_offer_that_stands_otherwise_is_a_conflict(
+        self, manager: RecurrenceManager, claim: dict[str, Any]
+    ) -> None:
+        record = offer_record(1)
+        manager.add_offer(record)
         before = everything(manager)
-        manager.set_offer_active(offer_record(2).offer_id, False)
+        ended = replace(record, status=OfferStatus.ENDED)
+        for was in (replace(record, **claim), offer_record(2)):
+            with pytest.raises(Conflict):
+                manager.change_offer(was, replace(ended, offer_id=was.offer_id), NOW, (Emit("offer.ended"),))
         assert everything(manager) == before
+
+    def test_what_is_told_of_an_offer_is_logged_under_its_id_with_its_own_count(
+        self, manager: RecurrenceManager
+    ) -> None:
+        record = offer_record(1)
+        created = Emit("offer.created", {"label": "x"})
+        manager.add_offer(record, (created,))
+        manager.add_offer(record, (created,))
+        manager.commit_inbound(new(inbound_state(), events=(Emit("subscription.created"),)))
+        manager.change_offer(record, replace(record, status=OfferStatus.ENDED), later(5), (Emit("offer.ended"),))
+        told = [(e.id, e.sequence, e.at, e.name, e.role) for e in manager.events(subject=record.offer_id)]
+        assert told == [
+            (1, 1, record.created_at, "offer.created", Role.PAYEE), (3, 2, later(5), "offer.ended", Role.PAYEE),
+        ]  # fmt: skip
+        assert [event.sequence for event in manager.events()] == [1, 1, 2]
 
     # --- states and versions -----------------------------------------------------------------------------------------
 
@@ -356,6 +395,21 @@ class RecurrenceManagerContract:
         assert wake is not None
         assert wake >= I64_MAX
 
+    def test_subscribers_are_due_like_subscriptions(self, manager: RecurrenceManager) -> None:
+        for number, wake_in in {1: 30, 2: 10, 3: 20, 4: 10, 5: None}.items():
+            wake_at = None if wake_in is None else later(wake_in)
+            manager.commit_inbound(new(inbound_state(number, wake_at=wake_at)))
+        due = [(state.offer_id, state.payer_id) for state in map(inbound_state, (2, 4, 3, 1))]
+        assert manager.next_wake() == later(10)
+        assert list(manager.due_inbounds(later(9), 10)) == []
+        assert list(manager.due_inbounds(later(10), 10)) == due[:2]
+        assert list(manager.due_inbounds(later(30), 10)) == due
+        assert list(manager.due_inbounds(later(30), 3)) == due[:3]
+        manager.commit_inbound(Change(inbound_state(2, wake_at=None), 1, NOW))
+        manager.commit_inbound(Change(inbound_state(4, wake_at=later(99)), 1, NOW))
+        assert list(manager.due_inbounds(later(10), 10)) == []
+        assert manager.next_wake() == later(20)
+
     # --- the outbox --------------------------------------------------------------------------------------------------
 
     def test_a_commit_answers_the_entries_of_exactly_this_change(self, manager: RecurrenceManager) -> None:
@@ -484,6 +538,11 @@ class RecurrenceManagerContract:
         assert list(manager.payments(payer)) == mine
         assert list(manager.payments(payee)) == theirs
         assert list(manager.payments(bytes(32))) == []
+
+    def test_a_booking_in_a_currency_keeps_its_price_and_its_rate(self, manager: RecurrenceManager) -> None:
+        euro, bitcoin = booking(1, conversion=EURO), booking(2)
+        manager.commit_inbound(new(inbound_state(), bookings=(euro, bitcoin)))
+        assert [paid.booking for paid in manager.payments()] == [euro, bitcoin]
 
     @pytest.mark.parametrize(
         "second",

@@ -15,16 +15,17 @@ from lnrecur.crypto.keys import PrivateKey
 from lnrecur.onion.payment_path import build_payment_path
 from lnrecur.recurrence import inbound, outbound
 from lnrecur.recurrence.effects import Effect, Emit, IssueInvoice
+from lnrecur.recurrence.inbound_model import Due as InboundDue
 from lnrecur.recurrence.inbound_model import Event as InboundEvent
 from lnrecur.recurrence.inbound_model import (
     Inbound,
-    OfferPolicy,
     PaymentClaimable,
     PaymentClaimed,
     PaymentReturned,
     RequestArrived,
 )
 from lnrecur.recurrence.mandate import Mandate
+from lnrecur.recurrence.offering import Offering, OfferPolicy, OfferStatus
 from lnrecur.recurrence.outbound_model import (
     Approved,
     Due,
@@ -37,6 +38,7 @@ from lnrecur.recurrence.outbound_model import (
 )
 from lnrecur.recurrence.outbound_model import Event as OutboundEvent
 from lnrecur.recurrence.payer_keys import PayerKeys
+from lnrecur.recurrence.rates import ExchangeRate
 from lnrecur.recurrence.receive_context import ReceiveContext
 from lnrecur.recurrence.windows import start_of
 from lnrecur.values import Msat, PaymentHash, Preimage, RecurrenceId, UnixSeconds
@@ -270,6 +272,9 @@ class PayeeSide:
         self.now = NOW
         self.offer = offer or an_offer()
         self.policy = policy or OfferPolicy()
+        self.status = OfferStatus.OPEN
+        self.successor: str | None = None
+        self.rate: ExchangeRate | None = None
         self.issued = 0
         self.state = replace(Inbound(self.offer.offer_id, PAYER.point), **changes)
 
@@ -283,7 +288,7 @@ class PayeeSide:
         """The payer asks for a period."""
         self.issued += 1
         request = a_request(counter, self.offer, **told)
-        return self.step(RequestArrived(request, self.policy, preimage_of(self.issued)))
+        return self.step(RequestArrived(request, self.offering, preimage_of(self.issued), self.rate))
 
     def invoiced(self, counter: int | None = 0, **told: Any) -> ReceiveContext:
         """The payer asks for a period and gets an invoice: what travels with the receivable."""
@@ -300,27 +305,37 @@ class PayeeSide:
             amount_msat=issued.amount_msat,
             created_at=issued.created_at,
             preimage=issued.preimage,
+            conversion=issued.conversion,
         )
 
     @property
-    def limit(self) -> int | None:
-        """The offer's highest period index."""
-        return None if self.offer.recurrence is None else self.offer.recurrence.limit
+    def offering(self) -> Offering:
+        """What the machine is told of the offer."""
+        return Offering(self.policy, self.offer.recurrence, self.status, self.successor)
 
-    def claimable(self, context: ReceiveContext) -> tuple[Effect, ...]:
-        """A payment waits."""
-        return self.step(PaymentClaimable(context, self.limit, self.policy))
+    def claimable(
+        self, context: ReceiveContext, amount: int | None = None, at: int | None = None
+    ) -> tuple[Effect, ...]:
+        """A payment waits: of the amount that was asked for, and just arrived, unless said otherwise."""
+        return self.step(PaymentClaimable(context, *self._arrived(context, amount, at), self.offering))
 
-    def claimed(self, context: ReceiveContext) -> tuple[Effect, ...]:
-        """A payment is ours."""
-        started = None
-        if self.offer.recurrence is not None and context.basetime is not None and context.counter is not None:
-            started = start_of(self.offer.recurrence, context.basetime, (context.start or 0) + context.counter)
-        return self.step(PaymentClaimed(context, context.amount_msat, self.limit, self.policy, started))
+    def claimed(self, context: ReceiveContext, amount: int | None = None, at: int | None = None) -> tuple[Effect, ...]:
+        """A payment is ours; see `claimable`."""
+        return self.step(PaymentClaimed(context, *self._arrived(context, amount, at), self.offering))
+
+    def _arrived(self, context: ReceiveContext, amount: int | None, at: int | None) -> tuple[Msat, UnixSeconds]:
+        paid = context.amount_msat if amount is None else Msat(amount)
+        return paid, self.now if at is None else UnixSeconds(at)
 
     def returned(self, context: ReceiveContext) -> tuple[Effect, ...]:
         """A payment went back, or its invoice died."""
-        return self.step(PaymentReturned(context.payment_hash))
+        return self.step(PaymentReturned(context.payment_hash, self.offering))
+
+    def wake(self) -> tuple[Effect, ...]:
+        """Let the time come at which the machine wants to be woken."""
+        assert self.state.wake_at is not None, "it waits for an event"
+        self.now = UnixSeconds(max(self.now, self.state.wake_at))
+        return self.step(InboundDue(self.offering))
 
     def take(self, counter: int | None = 0, **told: Any) -> ReceiveContext:
         """One whole period: asked, answered, claimable, claimed."""

@@ -22,8 +22,9 @@ from lnrecur.messaging.messenger import (
 )
 from lnrecur.ports import OfferRecord, SentState
 from lnrecur.recurrence.effects import Pay, SendCancel, SendInvoiceRequest
-from lnrecur.recurrence.inbound_model import Inbound, OfferPolicy, subscription_id
+from lnrecur.recurrence.inbound_model import Inbound, subscription_id
 from lnrecur.recurrence.mandate import Mandate
+from lnrecur.recurrence.offering import OfferPolicy
 from lnrecur.recurrence.outbound_model import Outbound, Terms
 from lnrecur.service.assembly import Parts
 from lnrecur.service.performer import pay_order

@@ -53,14 +53,13 @@ from lnrecur.recurrence.effects import (
 from lnrecur.recurrence.inbound_model import (
     CancelArrived,
     Inbound,
-    OfferPolicy,
     PaymentClaimable,
     PaymentClaimed,
     PaymentReturned,
     RequestArrived,
-    Windows,
 )
 from lnrecur.recurrence.inbound_model import Event as InboundEvent
+from lnrecur.recurrence.offering import Offering, OfferPolicy, Windows
 from lnrecur.recurrence.outbound_model import (
     Approved,
     CancelAsked,
@@ -137,7 +136,7 @@ class Subscription(RuleBasedStateMachine):
         mandate = a_mandate(max_total_msat=MAX_TOTAL, max_payments=max_payments)
         self.now = int(NOW)
         self.limit = limit
-        self.policy = OfferPolicy(windows=windows, invoice_expiry_s=300)
+        self.offering = Offering(OfferPolicy(windows=windows, invoice_expiry_s=300), offer.recurrence)
         self.can_hold = can_hold
         self.payer = Outbound(
             RECURRENCE_ID, offer.to_bytes(), mandate, terms, UnixSeconds(NOW), wake_at=UnixSeconds(NOW)
@@ -255,11 +254,11 @@ class Subscription(RuleBasedStateMachine):
         self.handled = max(self.handled, self.cursor)
         context = self.ledger[payment_hash].context
         if kind is Incoming.CLAIMABLE:
-            self.step_payee(PaymentClaimable(context, self.limit, self.policy))
+            self.step_payee(PaymentClaimable(context, context.amount_msat, self.now, self.offering))
         elif kind is Incoming.CLAIMED:
-            self.step_payee(PaymentClaimed(context, context.amount_msat, self.limit, self.policy, None))
+            self.step_payee(PaymentClaimed(context, context.amount_msat, self.now, self.offering))
         else:
-            self.step_payee(PaymentReturned(payment_hash))
+            self.step_payee(PaymentReturned(payment_hash, self.offering))
 
     # --- what happens ----------------------------------------------------------------------------------------------
 
@@ -290,9 +289,9 @@ class Subscription(RuleBasedStateMachine):
         self.seen_by_payee.append(data)
         request = InvoiceRequest.from_bytes(data).verify_signature()
         if request.is_cancel:
-            self.step_payee(CancelArrived(request, self.policy))
+            self.step_payee(CancelArrived(request, self.offering))
         else:
-            self.step_payee(RequestArrived(request, self.policy, preimage_of(len(self.ledger))))
+            self.step_payee(RequestArrived(request, self.offering, preimage_of(len(self.ledger))))
 
     @precondition(lambda self: self.to_payer)
     @rule(at=st.integers(0, 10**6), twice=st.booleans())
@@ -541,7 +540,7 @@ class EverybodyPays(RuleBasedStateMachine):
     @rule()
     def the_subscriber_cancels(self) -> None:
         request = a_request(self.payee.state.next_counter, self.payee.offer, cancel=True)
-        self.after(self.payee.step(CancelArrived(request, self.payee.policy)))
+        self.after(self.payee.step(CancelArrived(request, self.payee.offering)))
 
     @invariant()
     def every_payment_is_in_the_books_once_and_every_period_too(self) -> None:

@@ -25,10 +25,11 @@ from lnrecur.adapters.store.encoding import (
 )
 from lnrecur.ports import Change, OfferRecord, OutboxEntry, RecurrenceManager, StoreError
 from lnrecur.recurrence.effects import Book, Emit, Facts, StoredEffect
-from lnrecur.recurrence.inbound_model import Inbound, OfferPolicy
+from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.mandate import FiatLimit, Mandate
+from lnrecur.recurrence.offering import OfferPolicy, OfferStatus
 from lnrecur.recurrence.outbound_model import Outbound, Terms
-from lnrecur.recurrence.rates import ExchangeRate
+from lnrecur.recurrence.rates import Conversion, ExchangeRate
 from lnrecur.testing.memory_store import MemoryRecurrenceManager
 from lnrecur.values import Msat, OfferId, PaymentHash, Point, Preimage, RecurrenceId, UnixSeconds
 
@@ -84,6 +85,7 @@ MOMENTS = st.integers(0, 50).map(UnixSeconds)
 SUBJECTS = st.sampled_from([RecurrenceId(bytes([n]) * 32) for n in range(3)])
 PAYERS = st.sampled_from([Point(bytes([2 + n]) * 33) for n in range(2)])
 OFFERS = st.sampled_from([OfferId(bytes([n]) * 32) for n in range(2)])
+STATUSES = st.sampled_from(OfferStatus)
 ENTRY_IDS = st.integers(1, 25)
 VERSIONS = st.sampled_from(["stored", "stored", "stored", "none", "older"])
 BOOKINGS = st.builds(
@@ -96,6 +98,12 @@ BOOKINGS = st.builds(
     settled_at=MOMENTS,
     period_start=st.none() | MOMENTS,
     surplus=st.booleans(),
+    conversion=st.none()
+    | st.builds(
+        Conversion,
+        st.integers(0, 10**9),
+        st.builds(ExchangeRate, st.just("EUR"), st.integers(1, 10**9), MOMENTS, st.text(max_size=5)),
+    ),
 )
 RECORDS = st.fixed_dictionaries(
     {
@@ -113,7 +121,9 @@ OUTBOUNDS = st.builds(
     paid_msat=U64,
     basetime=st.none() | U64,
 )
-INBOUNDS = st.builds(Inbound, OFFERS, PAYERS, received_msat=U64.map(Msat), payer_note=st.text(max_size=5))
+INBOUNDS = st.builds(
+    Inbound, OFFERS, PAYERS, received_msat=U64.map(Msat), payer_note=st.text(max_size=5), wake_at=st.none() | MOMENTS
+)
 
 
 class SqliteAndMemory(RuleBasedStateMachine):
@@ -162,11 +172,16 @@ class SqliteAndMemory(RuleBasedStateMachine):
     @rule(offer_id=OFFERS, label=st.text(max_size=3))
     def add_offer(self, offer_id: OfferId, label: str) -> None:
         record = OfferRecord(offer_id, b"offer", OfferPolicy(), UnixSeconds(0), label)
-        self.both(lambda manager: manager.add_offer(record))
+        self.both(lambda manager: manager.add_offer(record, (Emit("offer.created"),)))
 
-    @rule(offer_id=OFFERS, active=st.booleans())
-    def set_offer_active(self, offer_id: OfferId, active: bool) -> None:
-        self.both(lambda manager: manager.set_offer_active(offer_id, active))
+    @rule(offer_id=OFFERS, was=STATUSES, becomes=STATUSES, successor=st.none() | st.text(max_size=2))
+    def change_offer(self, offer_id: OfferId, was: OfferStatus, becomes: OfferStatus, successor: str | None) -> None:
+        before = OfferRecord(offer_id, b"offer", OfferPolicy(), UnixSeconds(0), status=was)
+        stored = self.memory.offer(offer_id)
+        if stored is not None and becomes is not was:  # mostly as it stands
+            before = stored
+        after = replace(before, status=becomes, successor=successor)
+        self.both(lambda manager: manager.change_offer(before, after, UnixSeconds(1), (Emit("offer.changed"),)))
 
     @rule(cursor=st.text(max_size=3))
     def save_receipt_cursor(self, cursor: str) -> None:
@@ -175,6 +190,7 @@ class SqliteAndMemory(RuleBasedStateMachine):
     @rule(now=MOMENTS, limit=st.integers(1, 4), after=ENTRY_IDS, subject=SUBJECTS)
     def ask(self, now: UnixSeconds, limit: int, after: int, subject: bytes) -> None:
         self.both(lambda manager: list(manager.due_outbounds(now, limit)))
+        self.both(lambda manager: list(manager.due_inbounds(now, limit)))
         self.both(lambda manager: list(manager.due_outbox(now, limit)))
         self.both(lambda manager: list(manager.events(after, limit)))
         self.both(lambda manager: list(manager.payments(subject)))

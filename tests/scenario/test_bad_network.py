@@ -17,8 +17,8 @@ from helpers.rig import (
     subscribe,
 )
 from lnrecur.bolt12.codecs import Paywindow
-from lnrecur.recurrence.inbound_model import OfferPolicy, Windows
 from lnrecur.recurrence.inbound_model import Phase as PayeePhase
+from lnrecur.recurrence.offering import OfferPolicy, Windows
 from lnrecur.recurrence.outbound_model import Missed, Phase, Terms
 from lnrecur.recurrence.retry import RetryPolicy
 from lnrecur.testing.network import Faults
@@ -139,8 +139,9 @@ async def test_who_wants_to_catch_up_with_a_strict_payee_is_refused_and_told_and
         await rig.run_for(2 * PERIOD)
         await rig.restart("alice")
         await rig.run_for(2 * PERIOD)
-        assert "too late" in (outbound(alice, subscription).problem or "")
-        assert events(alice, "subscription.request_refused")
+        assert "counter 1 was not paid in time" in (outbound(alice, subscription).problem or "")
+        assert events(merchant, "subscription.missed") == ["subscription.missed"]
+        assert events(merchant, "subscription.lapsed") == ["subscription.lapsed"]
         assert_paid(rig, alice, subscription, 1)
 
 

@@ -12,7 +12,7 @@ from lnrecur.bolt12.invoice_error import write_invoice_error
 from lnrecur.bolt12.offer import write_offer
 from lnrecur.messaging.messenger import ContentsKind, DirectDestination
 from lnrecur.ports import SentState
-from lnrecur.recurrence.inbound_model import OfferPolicy
+from lnrecur.recurrence.offering import OfferPolicy
 from lnrecur.recurrence.outbound_model import Phase
 from lnrecur.testing.rig import Rig, RigNode
 from lnrecur.values import REGTEST, Msat, NodeId
@@ -53,7 +53,7 @@ async def test_a_wallet_that_knows_no_recurrence_pays_once_and_it_is_booked(opti
         assert await hand.pay(invoice) is SentState.SUCCEEDED
         [paid] = merchant.manager.payments()
         assert (paid.booking.amount_msat, paid.booking.payment_hash) == (PRICE, invoice.payment_hash)
-        assert events(merchant) == ["payment.claimable", "payment.received", "subscription.completed"]
+        assert events(merchant) == ["offer.created", "payment.claimable", "payment.received", "subscription.completed"]
         assert "paid already" in await hand.refusal(offer, _request(offer, hand, metadata=b"\x09" * 16))
         assert_consistent(rig)
 

@@ -21,9 +21,10 @@ from lnrecur.bolt12.errors import Bolt12Error
 from lnrecur.crypto.hashes import sha256
 from lnrecur.recurrence import inbound
 from lnrecur.recurrence.effects import IssueInvoice, Refuse
-from lnrecur.recurrence.inbound_model import CancelArrived, Inbound, OfferPolicy, PaymentClaimed, RequestArrived
+from lnrecur.recurrence.inbound_model import CancelArrived, Inbound, PaymentClaimed, RequestArrived
+from lnrecur.recurrence.offering import Offering, OfferPolicy
+from lnrecur.recurrence.rates import ExchangeRate
 from lnrecur.recurrence.receive_context import ReceiveContext
-from lnrecur.recurrence.windows import start_of
 from lnrecur.values import OfferId, Point, Preimage, UnixSeconds
 from lnrecur.wire.errors import WireError
 from lnrecur.wire.text import decode_text
@@ -45,7 +46,12 @@ FILES: Final = (
 """Where requests were sent; offers, derivations and period_calculation hold none."""
 
 TEN_YEARS_S: Final = 315_360_000
-ONE_OFFS: Final = OfferPolicy(invoice_expiry_s=7200)
+ONE_OFFS: Final = OfferPolicy(invoice_expiry_s=7200, fiat_expiry_s=7200)
+RATES: Final = {
+    currency: ExchangeRate(currency, minor_per_btc, UnixSeconds(0), "the recorded issuer's plugin")
+    for currency, minor_per_btc in (("USD", 6_666_667), ("JPY", 10_000_000))
+}
+"""What its invoices tell of its rates: 15,000 msat for a cent, 10,000 for a yen."""
 SUBSCRIPTIONS: Final = OfferPolicy(invoice_expiry_s=TEN_YEARS_S)
 """An issuer that chooses as Core Lightning does where the choice is the issuer's: strict windows, two hours to pay a
 one-off, and the whole rest of the window to pay a period."""
@@ -237,13 +243,14 @@ class _Issuer:
         if exchange.invoice is not None:
             invoice = Invoice.from_bytes(exchange.invoice)
             self._invoices[invoice.payment_hash] = (request, invoice)
-        policy = ONE_OFFS if request.counter is None else SUBSCRIPTIONS
+        offering = Offering(ONE_OFFS if request.counter is None else SUBSCRIPTIONS, request.recurrence)
         state = self._state(request)
         if request.is_cancel:
-            step = inbound.step(state, CancelArrived(request, policy), exchange.at)
+            step = inbound.step(state, CancelArrived(request, offering), exchange.at)
         else:
             preimage = Preimage(sha256(exchange.file.encode(), bytes([exchange.step])))
-            step = inbound.step(state, RequestArrived(request, policy, preimage), exchange.at)
+            rate = RATES.get(request.currency or "")
+            step = inbound.step(state, RequestArrived(request, offering, preimage, rate), exchange.at)
         self._states[request.offer_id, request.payer_id] = step.state
         for effect in step.effects:
             if isinstance(effect, Refuse):
@@ -266,11 +273,8 @@ class _Issuer:
             preimage=paid.preimage,
             quantity=request.quantity,
         )
-        recurrence, started = request.recurrence, None
-        if recurrence is not None and invoice.basetime is not None:
-            started = start_of(recurrence, invoice.basetime, request.period_index)
-        limit = None if recurrence is None else recurrence.limit
-        claimed = PaymentClaimed(context, invoice.invoice_amount, limit, SUBSCRIPTIONS, started)
+        offering = Offering(SUBSCRIPTIONS, request.recurrence)
+        claimed = PaymentClaimed(context, invoice.invoice_amount, paid.at, offering)
         step = inbound.step(self._state(request), claimed, paid.at)
         self._states[request.offer_id, request.payer_id] = step.state
 

@@ -36,30 +36,19 @@ class Difference(NamedTuple):
 Key = tuple[str, int]
 
 _NO_CHECK = "fetchinvoice only checks that a recurring invoice has a basetime"
-_NO_RATES = "full_price refuses what is priced in a currency; the recorded issuer had a rate"
 _ONE_MINUTE = "V3 ends the invoice with the window; Core Lightning gives the first one of an offer without a base 60 s"
 _NOT_ENFORCED = "T9: we bind counter 0 to no window, Core Lightning does"
-_MUCH = "Q17 MAY refuse much more than was asked; Core Lightning does beyond five times the price, we never"
 _CLOSED = "PayeeService knows which offers are closed (used up, disabled); the decision below it does not"
 
 PAYEE: Final[dict[Key, Difference]] = {
     ("external_issuer_recurring.json", 24): Difference(
         "refusal: Q15", "invoice", SCRIPT, "it answers whatever it is asked, even after a cancel"
     ),
-    ("plain_exchanges.json", 29): Difference(
-        "invoice", "refusal: Amount vastly exceeds 10000msat", CHOICE, _MUCH
-    ),
-    ("plain_exchanges.json", 50): Difference("refusal: Q17", "invoice", RATES, _NO_RATES),
-    ("plain_exchanges.json", 54): Difference("refusal: Q17", "invoice", RATES, _NO_RATES),
-    ("plain_exchanges.json", 57): Difference("refusal: Q17", "invoice", RATES, _NO_RATES),
     ("plain_exchanges.json", 73): Difference(
         "invoice", "refusal: Offer no longer available", OTHER_FLOOR, _CLOSED
     ),
     ("plain_exchanges.json", 77): Difference(
         "invoice", "refusal: Offer no longer available", OTHER_FLOOR, _CLOSED
-    ),
-    ("plain_exchanges.json", 106): Difference(
-        "invoice", "refusal: Amount vastly exceeds 10000msat", CHOICE, _MUCH
     ),
     ("plain_exchanges.json", 110): Difference(
         "invoice", "refusal: Unknown offer", OTHER_FLOOR,

@@ -62,7 +62,7 @@ def list_(home: Home, as_json: bool) -> None:
         return
     rows = [
         (told["offer_id"][:12], printable(told["label"] or told["description"] or ""), told["terms"],
-         "open" if told["active"] else "closed", local_time(told["created_at"]))
+         told["status"], local_time(told["created_at"]))
         for told in answer["offers"]
     ]  # fmt: skip
     if not rows:

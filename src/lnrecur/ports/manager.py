@@ -14,7 +14,8 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 
 from lnrecur.errors import Fault, LnrecurError
 from lnrecur.recurrence.effects import Book, Emit, Facts, StoredEffect
-from lnrecur.recurrence.inbound_model import Inbound, OfferPolicy
+from lnrecur.recurrence.inbound_model import Inbound
+from lnrecur.recurrence.offering import OfferPolicy, OfferStatus
 from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.values import OfferId, Point, RecurrenceId, UnixSeconds
 
@@ -61,7 +62,9 @@ class OfferRecord:
     policy: OfferPolicy
     created_at: UnixSeconds
     label: str = ""
-    active: bool = True
+    status: OfferStatus = OfferStatus.OPEN
+    successor: str | None = None
+    """The offer (lno1...) that took its place, where it was replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,10 @@ class OutboxEntry:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """One line of the durable event log. `sequence` counts per subscription, `id` over all, both from 1."""
+    """One line of the durable event log. `sequence` counts per subject, `id` over all, both from 1.
+
+    The subject is a subscription, or the offer_id of an offer whose event it is (`offer.*`).
+    """
 
     id: int
     sequence: int
@@ -126,8 +132,8 @@ class Change(Generic[S]):
 class RecurrenceManager(Protocol):
     """Owner of all state. Raises `StoreUnavailable` from any call when the store cannot be reached."""
 
-    def add_offer(self, record: OfferRecord) -> None:
-        """Store an offer of ours; the same offer again changes nothing."""
+    def add_offer(self, record: OfferRecord, events: Sequence[Emit] = ()) -> None:
+        """Store an offer of ours and what is told of it, under its offer_id; the same offer again changes nothing."""
         ...
 
     def offer(self, offer_id: OfferId) -> OfferRecord | None:
@@ -138,8 +144,14 @@ class RecurrenceManager(Protocol):
         """All offers of ours, oldest first."""
         ...
 
-    def set_offer_active(self, offer_id: OfferId, active: bool) -> None:
-        """Open or close an offer for new subscribers."""
+    def change_offer(
+        self, before: OfferRecord, after: OfferRecord, at: UnixSeconds, events: Sequence[Emit] = ()
+    ) -> None:
+        """Store how an offer of ours stands now (status, successor) and what is told of it, under its offer_id.
+
+        Raises:
+            Conflict: it is not there, or does not stand as `before` says any more.
+        """
         ...
 
     def inbound(self, offer_id: OfferId, payer_id: Point) -> Stored[Inbound] | None:
@@ -178,6 +190,10 @@ class RecurrenceManager(Protocol):
 
     def due_outbounds(self, now: UnixSeconds, limit: int) -> Sequence[RecurrenceId]:
         """Subscriptions that we pay whose wake_at has come, longest due first."""
+        ...
+
+    def due_inbounds(self, now: UnixSeconds, limit: int) -> Sequence[tuple[OfferId, Point]]:
+        """Offer and payer of the subscriptions we are paid whose wake_at has come, longest due first."""
         ...
 
     def due_outbox(self, now: UnixSeconds, limit: int) -> Sequence[OutboxEntry]:

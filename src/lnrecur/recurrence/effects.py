@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lnrecur.recurrence.rates import Conversion
 from lnrecur.values import Msat, PaymentHash, Preimage, UnixSeconds
 
-Fact = str | int | None
-"""A value of an event's data: text, a whole number, or nothing."""
+Fact = str | int | bool | None
+"""A value of an event's data: text, a whole number, yes or no, or nothing."""
 Facts = Mapping[str, Fact]
 
 
@@ -39,6 +40,8 @@ class Book:
     settled_at: UnixSeconds
     period_start: UnixSeconds | None
     surplus: bool = False
+    conversion: Conversion | None = None
+    """The price in a currency and the rate, where the offer was priced in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class IssueInvoice:
     created_at: UnixSeconds
     expires_at: UnixSeconds
     preimage: Preimage = field(repr=False)
+    conversion: Conversion | None = None
 
 
 @dataclass(frozen=True, slots=True)

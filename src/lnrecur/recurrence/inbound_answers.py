@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lnrecur.bolt12.invoice_request import InvoiceRequest
+from lnrecur.bolt12.request_fields import InvoiceRequestFields
 from lnrecur.crypto.hashes import sha256
-from lnrecur.recurrence.effects import Effect, Emit, FailBack, IssueInvoice, Refuse
+from lnrecur.recurrence.effects import Emit, IssueInvoice, Refuse
 from lnrecur.recurrence.inbound_model import CancelArrived, Inbound, OpenInvoice, Phase, RequestArrived, Step
+from lnrecur.recurrence.inbound_periods import withdrawn
 from lnrecur.recurrence.inbound_rules import check_history, check_request, price
 from lnrecur.values import PaymentHash, UnixSeconds
 
 
 def request_arrived(state: Inbound, event: RequestArrived, now: UnixSeconds) -> Step:
     """Answer with an invoice or a refusal. Only a known subscriber's open invoice is remembered (Q19, Q21)."""
-    request = event.request
-    refused = check_request(request, event.policy) or _expired(request, now) or check_history(state, request)
+    request, offering = event.request, event.offering
+    refused = check_request(request, offering, now) or check_history(state, request)
     if refused is not None:
         return Step(state, (refused,))
-    quote = price(state, request, event.policy, now)
+    quote = price(state, request, offering.policy, event.rate, now)
     if isinstance(quote, Refuse):
         return Step(state, (quote,))
     issued = IssueInvoice(
@@ -29,32 +30,33 @@ def request_arrived(state: Inbound, event: RequestArrived, now: UnixSeconds) -> 
         created_at=now,
         expires_at=quote.expires_at,
         preimage=event.preimage,
+        conversion=quote.conversion,
     )
     if state.phase is not Phase.ACTIVE or request.counter is None:
         return Step(state, (issued,))
     opened = OpenInvoice(request.counter, PaymentHash(sha256(event.preimage)))
-    return Step(replace(state, open_invoice=opened), (*_withdraw(state, "a newer invoice takes its place"), issued))
+    return Step(replace(state, open_invoice=opened), (*withdrawn(state, "a newer invoice takes its place"), issued))
 
 
 def cancel_arrived(state: Inbound, event: CancelArrived, now: UnixSeconds) -> Step:
-    """Record a cancel that is otherwise valid, whatever its window (section 6); never answer one (Q18)."""
+    """Record a cancel that is otherwise valid, whatever its window (section 6); never answer one (Q18).
+
+    It may come when its period was told as missed already, or with the counter of a period that we waived since.
+    """
     request = event.request
-    invalid = check_request(request, event.policy) or check_history(state, request)
-    if invalid is not None or state.phase is not Phase.ACTIVE:
+    invalid = check_request(request, event.offering, now) or check_history(_as_the_payer_knows(state, request), request)
+    if invalid is not None or state.phase not in (Phase.ACTIVE, Phase.LAPSED):
         return Step(state)
-    cancelled = replace(state, phase=Phase.CANCELLED, open_invoice=None, ended_at=now)
+    cancelled = replace(state, phase=Phase.CANCELLED, open_invoice=None, ended_at=now, wake_at=None)
     emitted = Emit("subscription.cancelled", {"counter": request.counter, "payments": state.payments})
-    return Step(cancelled, (*_withdraw(state, "the payer cancelled"), emitted))
+    return Step(cancelled, (*withdrawn(state, "the payer cancelled"), emitted))
 
 
-def _expired(request: InvoiceRequest, now: UnixSeconds) -> Refuse | None:
-    """O7: the offer's expiry bounds only the first request of a subscription."""
-    if request.counter or request.absolute_expiry is None or now <= request.absolute_expiry:
-        return None
-    return Refuse("O7", f"the offer expired at {request.absolute_expiry}, it is {now}")
-
-
-def _withdraw(state: Inbound, why: str) -> tuple[Effect, ...]:
-    if state.open_invoice is None:
-        return ()
-    return (FailBack(state.open_invoice.payment_hash, why),)
+def _as_the_payer_knows(state: Inbound, request: InvoiceRequestFields) -> Inbound:
+    """The state without our pause, the lapse, and the waived periods that the payer has not heard of."""
+    phase = Phase.ACTIVE if state.phase is Phase.LAPSED else state.phase
+    known = replace(state, phase=phase, paused_at=None)
+    counter = request.counter
+    if counter is None or not state.next_counter - state.waived_last <= counter < state.next_counter:
+        return known
+    return replace(known, next_counter=counter)

@@ -8,6 +8,8 @@ from enum import StrEnum
 from lnrecur.bolt12.invoice_request import VerifiedInvoiceRequest
 from lnrecur.crypto.hashes import sha256
 from lnrecur.recurrence.effects import Effect
+from lnrecur.recurrence.offering import Offering
+from lnrecur.recurrence.rates import ExchangeRate
 from lnrecur.recurrence.receive_context import ReceiveContext
 from lnrecur.values import ZERO_MSAT, Msat, OfferId, PaymentHash, Point, Preimage, UnixSeconds
 
@@ -27,32 +29,14 @@ class Phase(StrEnum):
     """Every payment the limit allows is claimed, or the one-off is paid."""
     CANCELLED = "cancelled"
     """The payer cancelled."""
+    LAPSED = "lapsed"
+    """A period was not paid in its window. A payment that was on its way brings it back; a cancel still counts."""
+    ENDED = "ended"
+    """We ended it, or its offer."""
 
 
-FINAL_PHASES = frozenset({Phase.COMPLETED, Phase.CANCELLED})
-"""No further period will be accepted."""
-
-
-class Windows(StrEnum):
-    """How strictly an offer's pay windows bind its subscribers (Q16)."""
-
-    STRICT = "strict"
-    """Outside its window a period is refused."""
-    LENIENT = "lenient"
-    """Late periods are served in order; early ones wait for their window."""
-
-
-@dataclass(frozen=True, slots=True)
-class OfferPolicy:
-    """What a merchant decides about an offer beyond what the offer itself says."""
-
-    windows: Windows = Windows.STRICT
-    invoice_expiry_s: int = 3600
-    """How long an invoice may be paid; never past the end of its pay window (V3)."""
-    first_in_window: bool = False
-    """Whether the window binds the first payment too, which no reader rule demands (T9, Q16)."""
-    payments_max: int | None = None
-    """O11: how many payments a subscription may have, enforced by us as well."""
+FINAL_PHASES = frozenset({Phase.COMPLETED, Phase.CANCELLED, Phase.LAPSED, Phase.ENDED})
+"""No further period will be sold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +66,7 @@ class Inbound:
     start: int | None = None
     basetime: UnixSeconds | None = None
     next_counter: int = 0
-    """The counter to be paid next; all before it are claimed."""
+    """The counter to be paid next; all before it are claimed or waived."""
     reserved: Reservation | None = None
     open_invoice: OpenInvoice | None = None
     payments: int = 0
@@ -96,6 +80,18 @@ class Inbound:
     created_at: UnixSeconds | None = None
     last_paid_at: UnixSeconds | None = None
     ended_at: UnixSeconds | None = None
+    missed: int = 0
+    """How many periods were told as missed."""
+    told_to: int = 0
+    """The first counter whose closing window is still to be told; below next_counter it means nothing."""
+    waived: int = 0
+    """How many periods we waived."""
+    waived_last: int = 0
+    """How many of them stand right before next_counter: a payer that has not heard may still cancel with one."""
+    paused_at: UnixSeconds | None = None
+    """Since when we serve this subscriber nothing."""
+    wake_at: UnixSeconds | None = None
+    """When to look at it again (`Due`): the end of the next window, or None."""
 
     @property
     def subscription_id(self) -> bytes:
@@ -104,7 +100,7 @@ class Inbound:
 
     @property
     def is_final(self) -> bool:
-        """Whether no further period will be accepted."""
+        """Whether no further period will be sold."""
         return self.phase in FINAL_PHASES
 
 
@@ -118,11 +114,15 @@ def subscription_id(offer_id: OfferId, payer_id: Point) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class RequestArrived:
-    """A signed request for an invoice of an offer of ours. `preimage` is 32 random bytes for the invoice."""
+    """A signed request for an invoice of an offer of ours.
+
+    `preimage` is 32 random bytes for the invoice; `rate` is there where the offer is priced in a currency.
+    """
 
     request: VerifiedInvoiceRequest
-    policy: OfferPolicy
+    offering: Offering
     preimage: Preimage = field(repr=False)
+    rate: ExchangeRate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,28 +130,27 @@ class CancelArrived:
     """A signed cancel (Q6, Q18)."""
 
     request: VerifiedInvoiceRequest
-    policy: OfferPolicy
+    offering: Offering
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentClaimable:
-    """All of a payment has arrived and waits."""
+    """All of a payment has arrived and waits. `arrived_at` is the money node's word."""
 
     context: ReceiveContext
-    limit: int | None
-    """The offer's highest period index."""
-    policy: OfferPolicy
+    amount_msat: Msat
+    arrived_at: UnixSeconds
+    offering: Offering
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentClaimed:
-    """A payment is ours."""
+    """A payment is ours. `arrived_at` is the money node's word."""
 
     context: ReceiveContext
     amount_msat: Msat
-    limit: int | None
-    policy: OfferPolicy
-    period_start: UnixSeconds | None
+    arrived_at: UnixSeconds
+    offering: Offering
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +158,50 @@ class PaymentReturned:
     """A payment was failed back, or its invoice withdrawn or expired."""
 
     payment_hash: PaymentHash
+    offering: Offering
 
 
-Event = RequestArrived | CancelArrived | PaymentClaimable | PaymentClaimed | PaymentReturned
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Time to look at the windows: wake_at has come, or the offer was changed."""
+
+    offering: Offering
+
+
+@dataclass(frozen=True, slots=True)
+class PauseAsked:
+    """The merchant serves this subscriber nothing until `ResumeAsked`; periods that pass meanwhile are waived."""
+
+    offering: Offering
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeAsked:
+    """The merchant serves this subscriber again."""
+
+    offering: Offering
+
+
+@dataclass(frozen=True, slots=True)
+class WaiveAsked:
+    """The merchant forgives the next `periods`: they count as settled, with nothing paid."""
+
+    offering: Offering
+    periods: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EndAsked:
+    """The merchant ends this subscription (V10)."""
+
+    offering: Offering
+    why: str = ""
+
+
+Event = (
+    RequestArrived | CancelArrived | PaymentClaimable | PaymentClaimed | PaymentReturned
+    | Due | PauseAsked | ResumeAsked | WaiveAsked | EndAsked
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Final
 
 from lnrecur.recurrence.errors import PriceError
 from lnrecur.values import Msat, UnixSeconds
+from lnrecur.wire.integers import U64_MAX
 
 MSAT_PER_BTC: Final = 100_000_000_000
 
@@ -26,7 +27,7 @@ class ExchangeRate:
 
     def __post_init__(self) -> None:
         """Refuse what is no price."""
-        if self.minor_per_btc <= 0:
+        if not 0 < self.minor_per_btc <= U64_MAX:
             raise PriceError(f"a bitcoin cannot cost {self.minor_per_btc} of {self.currency} ({self.source})")
 
     def msat(self, minor: int) -> Msat:
@@ -36,3 +37,11 @@ class ExchangeRate:
     def minor(self, msat: int) -> int:
         """What `msat` are worth, rounded up to the minor unit."""
         return -(-msat * self.minor_per_btc // MSAT_PER_BTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What a receipt says beside the msat: the price in minor units of a currency, and the rate it was converted at."""
+
+    minor: int
+    rate: ExchangeRate

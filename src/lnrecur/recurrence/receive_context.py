@@ -8,12 +8,14 @@ a context can never be moved to another payment.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lnrecur.crypto.aead import decrypt, encrypt
 from lnrecur.crypto.errors import InvalidTag
 from lnrecur.crypto.hashes import hmac_sha256, sha256
 from lnrecur.recurrence.errors import ContextError
+from lnrecur.recurrence.rates import Conversion, ExchangeRate
 from lnrecur.values import Msat, OfferId, PaymentHash, Point, Preimage, UnixSeconds
 from lnrecur.wire.errors import WireError
 from lnrecur.wire.integers import decode_tu64, encode_tu64
@@ -22,6 +24,7 @@ from lnrecur.wire.tlv import TlvRecord, TlvStream
 _VERSION = b"\x01"
 _NONCE = bytes(12)
 _NOTE_MAX = 256
+_SOURCE_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class ReceiveContext:
     quantity: int | None = None
     payer_note: str = ""
     """What the payer wrote, cut to 256 bytes: a stranger's words."""
+    conversion: Conversion | None = None
 
     @property
     def payment_hash(self) -> PaymentHash:
@@ -57,6 +61,7 @@ class ReceiveContext:
         ]
         optional = {2: self.counter, 3: self.start, 4: self.basetime, 8: self.quantity}
         records += [TlvRecord.of(number, encode_tu64(value)) for number, value in optional.items() if value is not None]
+        records += [] if self.conversion is None else _conversion_records(self.conversion)
         message_key = hmac_sha256(key, self.payment_hash)
         return _VERSION + encrypt(message_key, _NONCE, TlvStream(records).to_bytes(), _VERSION)
 
@@ -97,4 +102,24 @@ def _read(stream: TlvStream) -> ReceiveContext:
         preimage=Preimage(values[7]),
         quantity=number(8),
         payer_note=values[9].decode(errors="replace"),
+        conversion=_read_conversion(values),
     )
+
+
+def _conversion_records(conversion: Conversion) -> list[TlvRecord]:
+    rate = conversion.rate
+    return [
+        TlvRecord.of(10, rate.currency.encode()),
+        TlvRecord.of(11, encode_tu64(conversion.minor)),
+        TlvRecord.of(12, encode_tu64(rate.minor_per_btc)),
+        TlvRecord.of(13, encode_tu64(rate.at)),
+        TlvRecord.of(14, rate.source.encode()[:_SOURCE_MAX]),
+    ]
+
+
+def _read_conversion(values: Mapping[int, bytes]) -> Conversion | None:
+    if 10 not in values:
+        return None
+    minor, minor_per_btc, at = (decode_tu64(values[number]) for number in (11, 12, 13))
+    source = values[14].decode(errors="replace")
+    return Conversion(minor, ExchangeRate(values[10].decode(), minor_per_btc, UnixSeconds(at), source))

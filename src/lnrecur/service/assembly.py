@@ -14,7 +14,6 @@ from lnrecur.service.keyring import Keyring
 from lnrecur.service.payee import PayeeService
 from lnrecur.service.payer import PayerService
 from lnrecur.service.performer import Performer
-from lnrecur.service.receiving import follow_receipts
 from lnrecur.service.scheduler import NAP_S_MAX, Scheduler
 from lnrecur.values import ChainHash
 
@@ -54,6 +53,7 @@ class Services:
             entropy=parts.entropy,
             chain=parts.chain,
             on_change=self._changed,
+            rates=parts.rates,
         )
         self.payer = PayerService(
             manager=parts.manager,
@@ -74,7 +74,9 @@ class Services:
             clock=parts.clock,
             entropy=parts.entropy,
         )
-        self.scheduler = Scheduler(parts.manager, self.payer, self.performer, parts.clock, nap_s_max=nap_s_max)
+        self.scheduler = Scheduler(
+            parts.manager, self.payer, self.payee.subscribers, self.performer, parts.clock, nap_s_max=nap_s_max
+        )
 
     async def run(self) -> None:
         """Work until cancelled.
@@ -83,7 +85,7 @@ class Services:
             LnrecurError: something failed that no waiting mends.
         """
         self.payer.expect_answers_again()
-        receipts = follow_receipts(self.parts.manager, self.parts.node, self.payee, self.parts.clock)
+        receipts = self.payee.receiver.follow(self.parts.node, self.parts.clock)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.scheduler.run(), name="scheduler")

@@ -55,6 +55,7 @@ class Invoicer:
             preimage=issued.preimage,
             quantity=request.quantity,
             payer_note=request.payer_note or "",
+            conversion=issued.conversion,
         )
         order = ReceiveOrder(
             preimage=issued.preimage,

@@ -1,8 +1,8 @@
-"""The payee: offers of ours, requests for them, and the payments that follow.
+"""The payee: requests for offers of ours, and their answers. Its other halves: `offers`, `subscribers`, `receiver`.
 
-A request is authenticated before anything is looked up (Q21). Answers to strangers write nothing: what the payment
-will need travels, sealed, with the receivable at the money node. Receipts are handled at least once, in order, and
-their cursor is stored in the same transaction as what they changed.
+A request is authenticated before anything is looked up or fetched (Q21): readable, for an offer of ours over the way
+that offer names, signed. Answers to strangers write nothing: what the payment will need travels, sealed, with the
+receivable at the money node.
 """
 
 from __future__ import annotations
@@ -17,45 +17,33 @@ from lnrecur.bolt12.errors import Bolt12Error, NotSigned
 from lnrecur.bolt12.invoice import VerifiedInvoice
 from lnrecur.bolt12.invoice_error import InvoiceError, error_for, write_invoice_error
 from lnrecur.bolt12.invoice_request import InvoiceRequest, VerifiedInvoiceRequest
-from lnrecur.bolt12.offer import Offer, OfferTerms
+from lnrecur.bolt12.offer import OfferTerms
 from lnrecur.crypto.hashes import sha256
 from lnrecur.errors import UsageError
 from lnrecur.messaging.messenger import ContentsKind, Delivered, MessageContents
 from lnrecur.ports import (
     Clock,
-    Conflict,
     Entropy,
     MoneyNodeError,
     OfferRecord,
     PeerUnreachable,
-    Receipt,
-    ReceivedState,
+    RateSource,
+    RateUnavailable,
     RecurrenceManager,
 )
-from lnrecur.recurrence import inbound
-from lnrecur.recurrence.effects import FailBack, IssueInvoice, Refuse
-from lnrecur.recurrence.errors import ContextError
-from lnrecur.recurrence.inbound_model import (
-    CancelArrived,
-    Event,
-    Inbound,
-    OfferPolicy,
-    PaymentClaimable,
-    PaymentClaimed,
-    PaymentReturned,
-    RequestArrived,
-    Step,
-)
-from lnrecur.recurrence.offer_authenticity import NONCE_SIZE, is_ours, write_authentic_offer
-from lnrecur.recurrence.receive_context import ReceiveContext, open_context
-from lnrecur.recurrence.windows import start_of
+from lnrecur.recurrence.effects import IssueInvoice, Refuse
+from lnrecur.recurrence.inbound_model import CancelArrived, RequestArrived
+from lnrecur.recurrence.offer_authenticity import is_ours
+from lnrecur.recurrence.offering import OfferPolicy
+from lnrecur.recurrence.rates import ExchangeRate
 from lnrecur.service.courier import Courier
 from lnrecur.service.invoicing import Invoicer
 from lnrecur.service.keyring import Keyring
-from lnrecur.service.offer_paths import OfferPaths
+from lnrecur.service.offers import Offers
+from lnrecur.service.receiving import Receiver
 from lnrecur.service.recent import RecentAnswers
-from lnrecur.service.steps import change_of, changes_nothing
-from lnrecur.values import BITCOIN, ChainHash, NodeId, OfferId, Point, Preimage, UnixSeconds
+from lnrecur.service.subscribers import Subscribers
+from lnrecur.values import ChainHash, NodeId, Preimage
 from lnrecur.wire.blinded_path import BlindedPath
 from lnrecur.wire.errors import WireError
 
@@ -65,7 +53,8 @@ Answered = VerifiedInvoice | Refuse | None
 _LOG = logging.getLogger("lnrecur.payee")
 INVOICE_S_MAX: Final = 20
 """Real seconds the money node has to make something receivable: requests wait for each other."""
-_CONFLICTS_MAX = 10
+RATE_S_MAX: Final = 5
+"""Real seconds the source of exchange rates has to answer."""
 
 
 class PayeeService:
@@ -82,21 +71,27 @@ class PayeeService:
         entropy: Entropy,
         chain: ChainHash,
         on_change: Callable[[], None],
+        rates: RateSource | None = None,
     ) -> None:
-        """`on_change` is called after every commit that left something to do."""
-        self._manager = manager
+        """`on_change` is called after every commit; without `rates` nothing in a currency is sold."""
         self._courier = courier
         self._invoicer = invoicer
         self._keyring = keyring
         self._clock = clock
         self._entropy = entropy
         self._chain = chain
-        self._on_change = on_change
+        self._rates = rates
         self._recent = RecentAnswers()
-        self._paths = OfferPaths(courier, keyring)
+        self.offers = Offers(
+            manager=manager, courier=courier, keyring=keyring, clock=clock, entropy=entropy, chain=chain
+        )
+        self.subscribers = Subscribers(
+            manager=manager, offers=self.offers, recent=self._recent, clock=clock, on_change=on_change
+        )
+        self.receiver = Receiver(
+            manager=manager, offers=self.offers, subscribers=self.subscribers, recent=self._recent, keyring=keyring
+        )
         courier.deliver_to(ContentsKind.INVOICE_REQUEST, self.handle_request)
-
-    # --- offers ------------------------------------------------------------------------------------------------------
 
     def create_offer(
         self,
@@ -107,28 +102,16 @@ class PayeeService:
         blinded: bool = False,
         via: Sequence[NodeId] = (),
     ) -> OfferRecord:
-        """Write an offer that we shall know again, and store it.
-
-        Args:
-            terms: what it says.
-            policy: what it does not say.
-            label: our own name for it.
-            blinded: it is asked over a blinded path, which begins at this node unless `via` names others.
-            via: connected peers; a blinded path begins at each of them, and the offer does not name this node.
+        """Write an offer that we shall know again, and store it; see `Offers.create`.
 
         Raises:
             WritingError: the terms break a rule of BOLT 12 or of recurrence.
-            UsageError: the terms ask for something this version cannot serve, or a peer of `via` is not connected.
+            UsageError: the terms ask for something this node cannot serve, or a peer of `via` is not connected.
         """
-        if terms.currency is not None:
-            raise UsageError("offers are priced in sat: there are no exchange rates in this version", field="currency")
-        nonce = self._entropy.take(NONCE_SIZE)
-        terms = replace(terms, chains=None if self._chain == BITCOIN else (self._chain,))
-        terms = self._paths.address(terms, nonce, blinded=blinded, via=via)
-        offer = write_authentic_offer(self._keyring.offers, terms, nonce)
-        record = OfferRecord(offer.offer_id, offer.to_bytes(), policy, self._clock.now(), label)
-        self._manager.add_offer(record)
-        return record
+        if terms.currency is not None and self._rates is None:
+            told = f"there is no exchange rate for {terms.currency}: set rates or rate_url (docs/settings.md)"
+            raise UsageError(told, field="currency")
+        return self.offers.create(terms, policy, label=label, blinded=blinded, via=via)
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
@@ -177,16 +160,20 @@ class PayeeService:
     async def _answer(self, request: VerifiedInvoiceRequest, delivered: Delivered) -> Answered:
         if request.chain != self._chain:
             return Refuse("BR9", "invreq_chain: this offer is not paid on that chain")
-        record = self._manager.offer(request.offer_id)
-        policy = OfferPolicy() if record is None else record.policy
+        offering = self.offers.offering(request.offer_id)
+        if offering.recurrence is None:  # the request mirrors the offer
+            offering = replace(offering, recurrence=request.recurrence)
         if request.is_cancel:
-            self._apply(request.offer_id, request.payer_id, lambda: CancelArrived(request, policy))
+            self.subscribers.apply(request.offer_id, request.payer_id, lambda: CancelArrived(request, offering))
             return None
-        stranger = not request.counter
-        if record is not None and not record.active and stranger:
-            return Refuse("O7", "this offer is closed for new subscribers")
+        try:
+            rate = await self._rate(request)
+        except (RateUnavailable, TimeoutError) as error:
+            _LOG.warning("no invoice can be made in %s: %s", request.currency, str(error) or "no answer in time")
+            return Refuse("rate", f"there is no exchange rate for {request.currency} just now; please ask again later")
         preimage = Preimage(self._entropy.take(32))
-        step = self._apply(request.offer_id, request.payer_id, lambda: RequestArrived(request, policy, preimage))
+        event = RequestArrived(request, offering, preimage, rate)
+        step = self.subscribers.apply(request.offer_id, request.payer_id, lambda: event)
         for effect in step.effects:
             if isinstance(effect, Refuse):
                 return effect
@@ -194,8 +181,17 @@ class PayeeService:
                 return await self._issue(request, effect, delivered)
         return None
 
+    async def _rate(self, request: VerifiedInvoiceRequest) -> ExchangeRate | None:
+        """What a bitcoin costs, for a request that needs to know."""
+        if request.currency is None:
+            return None
+        if self._rates is None:
+            raise RateUnavailable("no source of exchange rates is set")
+        async with asyncio.timeout(RATE_S_MAX):
+            return await self._rates.rate(request.currency)
+
     async def _issue(self, request: VerifiedInvoiceRequest, issued: IssueInvoice, delivered: Delivered) -> Answered:
-        key = self._paths.signing_key(request, delivered)
+        key = self.offers.paths.signing_key(request, delivered)
         try:
             async with asyncio.timeout(INVOICE_S_MAX):
                 return await self._invoicer.make(request, issued, key)
@@ -213,70 +209,3 @@ class PayeeService:
             await self._courier.send(path, contents, conversation=conversation)
         except PeerUnreachable as error:
             _LOG.info("an answer could not be sent, the payer will ask again: %s", error)
-
-    # --- payments ----------------------------------------------------------------------------------------------------
-
-    def handle_receipt(self, receipt: Receipt) -> None:
-        """Apply one receipt of the money node and store its cursor with what it changed."""
-        self._recent.forget(receipt.payment_hash)
-        try:
-            context = open_context(self._keyring.contexts, receipt.payment_hash, receipt.context)
-        except ContextError:
-            self._manager.save_receipt_cursor(receipt.cursor)  # not a payment of ours
-            return
-        event = None if self._is_booked(context) else self._event_of(receipt, context)
-        if event is None:
-            self._manager.save_receipt_cursor(receipt.cursor)
-            return
-        self._apply(context.offer_id, context.payer_id, lambda: event, receipt.cursor)
-
-    def _is_booked(self, context: ReceiveContext) -> bool:
-        """Whether this is an old payment, told again by a node whose cursor was lost: it is in the books already."""
-        stored = self._manager.inbound(context.offer_id, context.payer_id)
-        if stored is None or not stored.state.next_counter:
-            return False
-        state = stored.state
-        if (context.counter or 0) >= state.next_counter and not state.surplus_msat:
-            return False
-        booked = self._manager.payments(state.subscription_id)
-        return any(payment.booking.payment_hash == context.payment_hash for payment in booked)
-
-    def _event_of(self, receipt: Receipt, context: ReceiveContext) -> Event | None:
-        record = self._manager.offer(context.offer_id)
-        policy = OfferPolicy() if record is None else record.policy
-        recurrence = None if record is None else Offer.from_bytes(record.offer).recurrence
-        limit = None if recurrence is None else recurrence.limit
-        if receipt.state is ReceivedState.CLAIMABLE:
-            return PaymentClaimable(context, limit, policy)
-        if receipt.state is ReceivedState.CANCELED:
-            return PaymentReturned(context.payment_hash)
-        if receipt.state is not ReceivedState.CLAIMED:
-            return None
-        started: UnixSeconds | None = None
-        if recurrence is not None and context.basetime is not None and context.counter is not None:
-            started = start_of(recurrence, context.basetime, (context.start or 0) + context.counter)
-        return PaymentClaimed(context, receipt.amount_msat, limit, policy, started)
-
-    def _apply(self, offer_id: OfferId, payer_id: Point, event: Callable[[], Event], cursor: str | None = None) -> Step:
-        """Load, step, save; again if somebody else was faster."""
-        for _ in range(_CONFLICTS_MAX):
-            stored = self._manager.inbound(offer_id, payer_id)
-            state = Inbound(offer_id, payer_id) if stored is None else stored.state
-            now = self._clock.now()
-            step = inbound.step(state, event(), now)
-            version = None if stored is None else stored.version
-            change = change_of(step.state, step.effects, version=version, at=now, receipt_cursor=cursor)
-            if changes_nothing(change, state):
-                if cursor is not None:
-                    self._manager.save_receipt_cursor(cursor)
-                return step
-            try:
-                self._manager.commit_inbound(change)
-            except Conflict:
-                continue
-            for effect in change.outbox:
-                if isinstance(effect, FailBack):
-                    self._recent.forget(effect.payment_hash)
-            self._on_change()
-            return step
-        raise Conflict(f"the subscription of {payer_id.hex()} is changed by others all the time")

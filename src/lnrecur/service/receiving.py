@@ -1,4 +1,8 @@
-"""Follows the money node's receipts and hands them to the payee, in order, forever."""
+"""Money coming in: the money node's receipts become events of subscriptions, in order, at least once.
+
+The receipt's cursor is stored in the same transaction as what the receipt changed. What the payment is for came with
+it, sealed; a receipt that we did not seal is somebody else's and passes by.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,80 @@ import logging
 from typing import Final
 
 from lnrecur.errors import LnrecurError
-from lnrecur.ports import Clock, MoneyNode, RecurrenceManager
-from lnrecur.service.payee import PayeeService
+from lnrecur.ports import Clock, MoneyNode, Receipt, ReceivedState, RecurrenceManager
+from lnrecur.recurrence.errors import ContextError
+from lnrecur.recurrence.inbound_model import Event, PaymentClaimable, PaymentClaimed, PaymentReturned
+from lnrecur.recurrence.receive_context import ReceiveContext, open_context
+from lnrecur.service.keyring import Keyring
+from lnrecur.service.offers import Offers
+from lnrecur.service.recent import RecentAnswers
+from lnrecur.service.subscribers import Subscribers
 
 _LOG = logging.getLogger("lnrecur.receiving")
 RECONNECT_S: Final = 2
 
 
-async def follow_receipts(manager: RecurrenceManager, node: MoneyNode, payee: PayeeService, clock: Clock) -> None:
-    """Handle every receipt after the stored cursor; start again from there when the node or the store fails."""
-    while True:
+class Receiver:
+    """Handles receipts. One per daemon."""
+
+    def __init__(
+        self,
+        *,
+        manager: RecurrenceManager,
+        offers: Offers,
+        subscribers: Subscribers,
+        recent: RecentAnswers,
+        keyring: Keyring,
+    ) -> None:
+        self._manager = manager
+        self._offers = offers
+        self._subscribers = subscribers
+        self._recent = recent
+        self._keyring = keyring
+
+    async def follow(self, node: MoneyNode, clock: Clock) -> None:
+        """Handle every receipt after the stored cursor; start again from there when the node or the store fails."""
+        while True:
+            try:
+                async for receipt in node.receipts(self._manager.receipt_cursor()):
+                    self.handle(receipt)
+            except LnrecurError as error:
+                if not error.retry:
+                    raise
+                _LOG.warning("receipts interrupted, trying again: %s", error)
+            await clock.sleep_until(clock.now() + RECONNECT_S)
+
+    def handle(self, receipt: Receipt) -> None:
+        """Apply one receipt and store its cursor with what it changed."""
+        self._recent.forget(receipt.payment_hash)
         try:
-            async for receipt in node.receipts(manager.receipt_cursor()):
-                payee.handle_receipt(receipt)
-        except LnrecurError as error:
-            if not error.retry:
-                raise
-            _LOG.warning("receipts interrupted, trying again: %s", error)
-        await clock.sleep_until(clock.now() + RECONNECT_S)
+            context = open_context(self._keyring.contexts, receipt.payment_hash, receipt.context)
+        except ContextError:
+            self._manager.save_receipt_cursor(receipt.cursor)  # not a payment of ours
+            return
+        event = None if self._is_booked(context) else self._event_of(receipt, context)
+        if event is None:
+            self._manager.save_receipt_cursor(receipt.cursor)
+            return
+        self._subscribers.apply(context.offer_id, context.payer_id, lambda: event, receipt.cursor)
+
+    def _is_booked(self, context: ReceiveContext) -> bool:
+        """Whether this is an old payment, told again by a node whose cursor was lost: it is in the books already."""
+        stored = self._manager.inbound(context.offer_id, context.payer_id)
+        if stored is None or not stored.state.next_counter:
+            return False
+        state = stored.state
+        if (context.counter or 0) >= state.next_counter and not state.surplus_msat:
+            return False
+        booked = self._manager.payments(state.subscription_id)
+        return any(payment.booking.payment_hash == context.payment_hash for payment in booked)
+
+    def _event_of(self, receipt: Receipt, context: ReceiveContext) -> Event | None:
+        offering = self._offers.offering(context.offer_id)
+        if receipt.state is ReceivedState.CLAIMABLE:
+            return PaymentClaimable(context, receipt.amount_msat, receipt.at, offering)
+        if receipt.state is ReceivedState.CANCELED:
+            return PaymentReturned(context.payment_hash, offering)
+        if receipt.state is ReceivedState.CLAIMED:
+            return PaymentClaimed(context, receipt.amount_msat, receipt.at, offering)
+        return None

@@ -62,6 +62,11 @@ class RecentAnswers:
         if len(self._answers) > RECENT_MAX:
             self.forget(next(iter(self._answers.values())).payment_hash)
 
+    def forget_all(self) -> None:
+        """What we sell has changed: every request is looked at anew."""
+        self._answers.clear()
+        self._digests.clear()
+
     def forget(self, payment_hash: PaymentHash) -> None:
         """An invoice was paid, withdrawn or has expired: it is no answer any more."""
         digest = self._digests.pop(payment_hash, None)

@@ -15,6 +15,7 @@ from lnrecur.errors import LnrecurError
 from lnrecur.ports import Clock, OutboxEntry, RecurrenceManager
 from lnrecur.service.payer import PayerService
 from lnrecur.service.performer import Performer
+from lnrecur.service.subscribers import Subscribers
 from lnrecur.values import UnixSeconds
 
 _LOG = logging.getLogger("lnrecur.scheduler")
@@ -35,6 +36,7 @@ class Scheduler:
         self,
         manager: RecurrenceManager,
         payer: PayerService,
+        subscribers: Subscribers,
         performer: Performer,
         clock: Clock,
         *,
@@ -44,6 +46,7 @@ class Scheduler:
         self._nap_s_max = nap_s_max
         self._manager = manager
         self._payer = payer
+        self._subscribers = subscribers
         self._performer = performer
         self._clock = clock
         self._poked = asyncio.Event()
@@ -86,6 +89,11 @@ class Scheduler:
                 self._payer.wake(recurrence_id)
             except LnrecurError as error:
                 _LOG.error("subscription %s could not be woken: %s", recurrence_id.hex(), error)
+        for offer_id, payer_id in self._manager.due_inbounds(now, BATCH):
+            try:
+                self._subscribers.wake(offer_id, payer_id)
+            except LnrecurError as error:
+                _LOG.error("the subscription of %s could not be woken: %s", payer_id.hex(), error)
         work: dict[bytes, list[OutboxEntry]] = {}
         for entry in self._manager.due_outbox(now, BATCH):
             if entry.subject not in self._busy:

@@ -21,15 +21,14 @@ from lnrecur.recurrence.errors import CalendarError, PriceError
 from lnrecur.recurrence.inbound_model import (
     CancelArrived,
     Inbound,
-    OfferPolicy,
     OpenInvoice,
     PaymentClaimable,
     PaymentClaimed,
     Phase,
     RequestArrived,
-    Windows,
 )
 from lnrecur.recurrence.invoice_checks import InvoiceRefused, check_invoice
+from lnrecur.recurrence.offering import Offering, OfferPolicy, Windows
 from lnrecur.recurrence.outbound_model import Outbound, PendingRequest, Terms
 from lnrecur.recurrence.pricing import price_now
 from lnrecur.recurrence.receive_context import ReceiveContext
@@ -143,12 +142,13 @@ def _payee(given: Given) -> Document:
         payments_max=told["payments_max"],
     )
     verified = request.verify_signature()
-    state = _history(offer, verified, given["paid"], policy)
+    offering = Offering(policy, offer.recurrence)
+    state = _history(offer, verified, given["paid"], offering)
     now = UnixSeconds(given["now"])
     if request.is_cancel:
-        cancelled = inbound.step(state, CancelArrived(verified, policy), now).state
+        cancelled = inbound.step(state, CancelArrived(verified, offering), now).state
         return {"silent": {"recorded": cancelled.phase is not state.phase}}
-    effects = inbound.step(state, RequestArrived(verified, policy, _PREIMAGE), now).effects
+    effects = inbound.step(state, RequestArrived(verified, offering, _PREIMAGE), now).effects
     for effect in effects:
         if isinstance(effect, Refuse):
             return {"refused": effect.rule}
@@ -158,7 +158,7 @@ def _payee(given: Given) -> Document:
     return {"silent": {"recorded": False}}
 
 
-def _history(offer: Offer, request: VerifiedInvoiceRequest, paid: Given, policy: OfferPolicy) -> Inbound:
+def _history(offer: Offer, request: VerifiedInvoiceRequest, paid: Given, offering: Offering) -> Inbound:
     """What the payee knows of this payer: its last payment is claimed by the engine itself."""
     stranger = Inbound(offer.offer_id, request.payer_id)
     payments = paid["payments"]
@@ -178,10 +178,9 @@ def _history(offer: Offer, request: VerifiedInvoiceRequest, paid: Given, policy:
         created_at=UnixSeconds(0),
         preimage=_BEFORE,
     )
-    limit = None if offer.recurrence is None else offer.recurrence.limit
     at = UnixSeconds(0)
-    reserved = inbound.step(before, PaymentClaimable(context, limit, policy), at).state
-    state = inbound.step(reserved, PaymentClaimed(context, Msat(1), limit, policy, None), at).state
+    reserved = inbound.step(before, PaymentClaimable(context, Msat(1), at, offering), at).state
+    state = inbound.step(reserved, PaymentClaimed(context, Msat(1), at, offering), at).state
     if paid["cancelled"]:
         return replace(state, phase=Phase.CANCELLED)
     if paid["open"] is not None:

@@ -21,7 +21,7 @@ from lnrecur.ports import (
     Stored,
     StoredEvent,
 )
-from lnrecur.recurrence.effects import Book
+from lnrecur.recurrence.effects import Book, Emit
 from lnrecur.recurrence.inbound_model import Inbound, subscription_id
 from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.values import OfferId, Point, RecurrenceId, UnixSeconds
@@ -45,9 +45,11 @@ class MemoryRecurrenceManager:
 
     # --- offers ------------------------------------------------------------------------------------------------------
 
-    def add_offer(self, record: OfferRecord) -> None:
-        """Store an offer of ours; the same offer again changes nothing."""
-        self._offers.setdefault(record.offer_id, record)
+    def add_offer(self, record: OfferRecord, events: Sequence[Emit] = ()) -> None:
+        """Store an offer of ours and what is told of it, under its offer_id; the same offer again changes nothing."""
+        if record.offer_id not in self._offers:
+            self._offers[record.offer_id] = record
+            self._log(Role.PAYEE, record.offer_id, events, record.created_at)
 
     def offer(self, offer_id: OfferId) -> OfferRecord | None:
         """One offer of ours."""
@@ -57,10 +59,19 @@ class MemoryRecurrenceManager:
         """All offers of ours, oldest first."""
         return list(self._offers.values())
 
-    def set_offer_active(self, offer_id: OfferId, active: bool) -> None:
-        """Open or close an offer for new subscribers."""
-        if offer_id in self._offers:
-            self._offers[offer_id] = replace(self._offers[offer_id], active=active)
+    def change_offer(
+        self, before: OfferRecord, after: OfferRecord, at: UnixSeconds, events: Sequence[Emit] = ()
+    ) -> None:
+        """Store how an offer of ours stands now (status, successor) and what is told of it, under its offer_id.
+
+        Raises:
+            Conflict: it is not there, or does not stand as `before` says any more.
+        """
+        stored = self._offers.get(after.offer_id)
+        if stored is None or (stored.status, stored.successor) != (before.status, before.successor):
+            raise Conflict(f"offer {after.offer_id.hex()} does not stand as it did")
+        self._offers[after.offer_id] = replace(stored, status=after.status, successor=after.successor)
+        self._log(Role.PAYEE, after.offer_id, events, at)
 
     # --- subscriptions -----------------------------------------------------------------------------------------------
 
@@ -109,10 +120,7 @@ class MemoryRecurrenceManager:
     def _record(self, role: Role, subject: bytes, change: Change[Inbound] | Change[Outbound]) -> Sequence[OutboxEntry]:
         """Everything that belongs to a state; nothing in here can fail."""
         self._books.add(role, subject, change.bookings)
-        for event in change.events:
-            sequence = self._sequences[subject] = self._sequences.get(subject, 0) + 1
-            event_id, data = len(self._events) + 1, dict(event.data)
-            self._events.append(StoredEvent(event_id, sequence, change.at, event.name, role, subject, data))
+        self._log(role, subject, change.events, change.at)
         if change.receipt_cursor is not None:
             self._cursor = change.receipt_cursor
         first = self._outbox_ids + 1
@@ -121,6 +129,12 @@ class MemoryRecurrenceManager:
         self._outbox_ids += len(entries)
         return entries
 
+    def _log(self, role: Role, subject: bytes, events: Sequence[Emit], at: UnixSeconds) -> None:
+        for event in events:
+            sequence = self._sequences[subject] = self._sequences.get(subject, 0) + 1
+            event_id, data = len(self._events) + 1, dict(event.data)
+            self._events.append(StoredEvent(event_id, sequence, at, event.name, role, subject, data))
+
     # --- what is to be done ------------------------------------------------------------------------------------------
 
     def due_outbounds(self, now: UnixSeconds, limit: int) -> Sequence[RecurrenceId]:
@@ -128,6 +142,12 @@ class MemoryRecurrenceManager:
         waiting = ((state.wake_at, state.recurrence_id) for state in self._outbound.all())
         due = [(wake_at, recurrence_id) for wake_at, recurrence_id in waiting if wake_at is not None and wake_at <= now]
         return [recurrence_id for _, recurrence_id in sorted(due, key=lambda pair: pair[0])[:limit]]
+
+    def due_inbounds(self, now: UnixSeconds, limit: int) -> Sequence[tuple[OfferId, Point]]:
+        """Offer and payer of the subscriptions we are paid whose wake_at has come, longest due first."""
+        due = [state for state in self._inbound.all() if state.wake_at is not None and state.wake_at <= now]
+        due.sort(key=lambda state: state.wake_at or 0)
+        return [(state.offer_id, state.payer_id) for state in due[:limit]]
 
     def due_outbox(self, now: UnixSeconds, limit: int) -> Sequence[OutboxEntry]:
         """Effects that wait to be performed, in the order they were stored."""
@@ -154,6 +174,7 @@ class MemoryRecurrenceManager:
         """The earliest moment at which a subscription or an effect is due; None if nothing waits."""
         moments = [entry.due_at for entry in self._outbox.values()]
         moments += [state.wake_at for state in self._outbound.all() if state.wake_at is not None]
+        moments += [state.wake_at for state in self._inbound.all() if state.wake_at is not None]
         return min(moments, default=None)
 
     # --- what happened -----------------------------------------------------------------------------------------------

@@ -47,8 +47,9 @@ from lnrecur.ports import (
     StoreUnavailable,
 )
 from lnrecur.recurrence.effects import Book, Claim, Emit, SendInvoiceRequest, StoredEffect
-from lnrecur.recurrence.inbound_model import Inbound, OfferPolicy
+from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.mandate import Mandate
+from lnrecur.recurrence.offering import OfferPolicy, OfferStatus
 from lnrecur.recurrence.outbound_model import Outbound, PendingRequest, Terms
 from lnrecur.recurrence.retry import RetryPolicy
 from lnrecur.values import Msat, OfferId, PaymentHash, Point, Preimage, RecurrenceId, UnixSeconds
@@ -59,6 +60,7 @@ ID = RecurrenceId(b"\x07" * 32)
 STATE = Outbound(ID, b"offer", Mandate(Msat(5)), Terms(), NOW, wake_at=NOW)
 PAYER = Inbound(OfferId(b"\x01" * 32), Point(b"\x02" * 33))
 PREIMAGE = Preimage(bytes(range(100, 132)))
+OFFER = OfferRecord(PAYER.offer_id, b"offer", OfferPolicy(), NOW)
 BOOKING = Book(0, PaymentHash(b"\x03" * 32), PREIMAGE, Msat(1), Msat(0), NOW, NOW)
 
 
@@ -236,8 +238,8 @@ def test_a_database_locked_by_another_process_is_unavailable_for_now(file: Path)
         writes: list[Callable[[], object]] = [
             lambda: commit(manager, 1, events=(Emit("lost"),)),
             lambda: manager.commit_inbound(Change(PAYER, None, NOW)),
-            lambda: manager.add_offer(OfferRecord(PAYER.offer_id, b"offer", OfferPolicy(), NOW)),
-            lambda: manager.set_offer_active(PAYER.offer_id, False),
+            lambda: manager.add_offer(OFFER),
+            lambda: manager.change_offer(OFFER, replace(OFFER, status=OfferStatus.ENDED), NOW),
             lambda: manager.effect_done(1),
             lambda: manager.postpone_effect(1, NOW),
             lambda: manager.save_receipt_cursor("1"),
@@ -337,13 +339,14 @@ def test_an_impossible_booking_is_our_bug_and_undoes_the_whole_commit(
         "payments SET counter = 4294967296",
         "payments SET preimage = zeroblob(31)",
         "offers SET offer = x''",
+        "offers SET status = 'closed'",
         "offers SET offer_id = zeroblob(31)",
     ],
 )
 def test_no_program_can_write_an_impossible_row(manager: SqlRecurrenceManager, file: Path, change: str) -> None:
     commit(manager, outbox=(SendInvoiceRequest(b""),), events=(Emit("a.b"),), bookings=(BOOKING,))
     manager.commit_inbound(Change(PAYER, None, NOW))
-    manager.add_offer(OfferRecord(PAYER.offer_id, b"offer", OfferPolicy(), NOW))
+    manager.add_offer(OFFER)
     with pytest.raises(sqlite3.IntegrityError):
         sql(file, f"UPDATE {change}")
 
@@ -396,6 +399,7 @@ def test_what_is_done_at_every_turn_scans_no_table(engine: Engine, analyzed: boo
 
     event.listen(engine, "before_cursor_execute", record)
     manager.due_outbounds(NOW, 10)
+    manager.due_inbounds(NOW, 10)
     manager.due_outbox(NOW, 10)
     manager.next_wake()
     manager.outbound(ID)

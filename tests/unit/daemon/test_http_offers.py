@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from helpers.api import NOW, PEER, Api, services_in_memory, serving
 from lnrecur.bolt12 import Dialect, Offer, TimeUnit
 from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
-from lnrecur.recurrence.inbound_model import Windows
+from lnrecur.recurrence.offering import Windows
 from lnrecur.testing.virtual_clock import VirtualClock
 from lnrecur.values import REGTEST, OfferId
 
@@ -66,8 +66,9 @@ def test_the_answer_has_the_documented_shape(api: Api) -> None:
         "description": "coffee",
         "amount_msat": 1_000_000,
         "terms": "1,000 sat every day, from the first payment, paid in order",
-        "active": True,
         "introductions": [],
+        "status": "open",
+        "successor": None,
         "windows": "strict",
         "created_at": "2027-01-15T08:00:00Z",
         "hides_node": False,

@@ -21,7 +21,8 @@ from helpers.engine import (
 from lnrecur.bolt12 import Offer, fields
 from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
 from lnrecur.recurrence.effects import Book, Claim, Effect, Emit, FailBack, IssueInvoice
-from lnrecur.recurrence.inbound_model import CancelArrived, OfferPolicy, Phase, Reservation
+from lnrecur.recurrence.inbound_model import CancelArrived, Phase, Reservation
+from lnrecur.recurrence.offering import OfferPolicy
 from lnrecur.recurrence.receive_context import ReceiveContext
 from lnrecur.values import UnixSeconds
 
@@ -35,7 +36,7 @@ def _renewing(payee: PayeeSide) -> ReceiveContext:
 
 
 def _cancel(payee: PayeeSide, counter: int, start: int | None = None) -> tuple[Effect, ...]:
-    return payee.step(CancelArrived(a_request(counter, payee.offer, cancel=True, start=start), payee.policy))
+    return payee.step(CancelArrived(a_request(counter, payee.offer, cancel=True, start=start), payee.offering))
 
 
 # --- the straight road ------------------------------------------------------------------------------------------------

@@ -23,7 +23,8 @@ from lnrecur.bolt12.errors import RuleBroken
 from lnrecur.bolt12.fields import Field
 from lnrecur.bolt12.invoice_request import VerifiedInvoiceRequest
 from lnrecur.recurrence.effects import FailBack, IssueInvoice, Refuse
-from lnrecur.recurrence.inbound_model import CancelArrived, OfferPolicy, OpenInvoice, Phase, RequestArrived, Windows
+from lnrecur.recurrence.inbound_model import CancelArrived, OpenInvoice, Phase, RequestArrived
+from lnrecur.recurrence.offering import OfferPolicy, Windows
 from lnrecur.values import UnixSeconds
 from lnrecur.wire.integers import U32_MAX, U64_MAX, encode_tu32, encode_tu64
 from lnrecur.wire.tlv import TlvRecord, TlvStream
@@ -184,7 +185,7 @@ def test_the_start_stays_the_same_for_a_whole_subscription() -> None:
 
 def test_who_cancelled_gets_no_more_invoices() -> None:
     payee = PayeeSide.paid(1)
-    payee.step(CancelArrived(a_request(1, payee.offer, cancel=True), payee.policy))
+    payee.step(CancelArrived(a_request(1, payee.offer, cancel=True), payee.offering))
     for counter in (0, 1, 2):
         assert _rule(payee, counter) == ("Q15", _number(fields.INVREQ_PAYER_ID))
 
@@ -361,10 +362,10 @@ def test_the_rules_are_checked_in_the_order_of_q21() -> None:
     order = ["Q11", "Q8", "BR7", "O7", "Q13", "T10", "Q17"]
     for at, rule in enumerate(order):
         payee, request = _everything_wrong(set(order[:at]))
-        effects = payee.step(RequestArrived(request, payee.policy, preimage_of(1)))
+        effects = payee.step(RequestArrived(request, payee.offering, preimage_of(1)))
         assert only(effects, Refuse).rule == rule
     payee, request = _everything_wrong(set(order))
-    assert only(payee.step(RequestArrived(request, payee.policy, preimage_of(1))), IssueInvoice)
+    assert only(payee.step(RequestArrived(request, payee.offering, preimage_of(1))), IssueInvoice)
 
 
 # --- what is remembered -----------------------------------------------------------------------------------------------

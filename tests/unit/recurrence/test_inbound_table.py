@@ -13,17 +13,22 @@ from lnrecur.recurrence.errors import ImpossibleTransition
 from lnrecur.recurrence.inbound import EVENTS, TRANSITIONS, step
 from lnrecur.recurrence.inbound_model import (
     CancelArrived,
+    Due,
+    EndAsked,
     Event,
     Inbound,
-    OfferPolicy,
+    PauseAsked,
     PaymentClaimable,
     PaymentClaimed,
     PaymentReturned,
     Phase,
     RequestArrived,
+    ResumeAsked,
     Step,
+    WaiveAsked,
     subscription_id,
 )
+from lnrecur.recurrence.offering import Late, Offering, OfferPolicy, OfferStatus, Windows
 from lnrecur.recurrence.receive_context import ReceiveContext
 from lnrecur.values import Msat, UnixSeconds
 
@@ -43,7 +48,7 @@ def _asked(payee: PayeeSide, counter: int) -> PayeeSide:
 
 def _cancelled(payee: PayeeSide) -> PayeeSide:
     counter = payee.state.next_counter
-    payee.step(CancelArrived(a_request(counter, payee.offer, cancel=True), payee.policy))
+    payee.step(CancelArrived(a_request(counter, payee.offer, cancel=True), payee.offering))
     return payee
 
 
@@ -53,18 +58,61 @@ def _one_off(offer: Offer) -> PayeeSide:
     return payee
 
 
+def _with(offering: PayeeSide, policy: OfferPolicy) -> PayeeSide:
+    offering.policy = policy
+    return offering
+
+
+def _under(payee: PayeeSide, status: OfferStatus) -> PayeeSide:
+    payee.status = status
+    payee.successor = "lno1another" if status is OfferStatus.REPLACED else None
+    return payee
+
+
+def _ordered(payee: PayeeSide, order: type[PauseAsked | EndAsked]) -> PayeeSide:
+    payee.step(order(payee.offering))
+    return payee
+
+
+def _lapsed(payee: PayeeSide) -> PayeeSide:
+    payee.wake()
+    return payee
+
+
+TAKE_ALL = OfferPolicy(after_window=Late.TAKE, after_cancel=Late.TAKE, after_end=Late.TAKE)
+RETURN_ALL = OfferPolicy(after_window=Late.RETURN, after_cancel=Late.RETURN, after_end=Late.RETURN)
+
 SIDES = [
     PayeeSide(),
     PayeeSide(LIMITED),
     PayeeSide(LIMITED, OfferPolicy(payments_max=1)),
+    _under(PayeeSide(), OfferStatus.RETIRED),
+    _under(PayeeSide(), OfferStatus.ENDED),
     _reserved(PayeeSide(), 0),
     _reserved(PayeeSide(policy=OfferPolicy(payments_max=1)), 0),
     _reserved(PayeeSide(OPTIONAL), None),
     *(PayeeSide.paid(counter, LIMITED) for counter in (1, 2, 3)),
+    PayeeSide.paid(1, LIMITED, OfferPolicy(windows=Windows.LENIENT)),
+    PayeeSide.paid(1, LIMITED, OfferPolicy(windows=Windows.LENIENT, arrears_max=1)),
+    *(_under(PayeeSide.paid(2, LIMITED), status) for status in OfferStatus),
     _asked(PayeeSide.paid(1), 1),
     _reserved(PayeeSide.paid(1), 1),
     _reserved(PayeeSide.paid(2, LIMITED), 2),
+    _under(_reserved(PayeeSide.paid(1), 1), OfferStatus.ENDED),
+    _ordered(PayeeSide.paid(1), PauseAsked),
+    _ordered(PayeeSide.paid(2, LIMITED), PauseAsked),
+    _under(_ordered(PayeeSide.paid(1), PauseAsked), OfferStatus.ENDED),
+    _ordered(_reserved(PayeeSide.paid(1), 1), PauseAsked),
+    _under(_ordered(_reserved(PayeeSide.paid(1), 1), PauseAsked), OfferStatus.REPLACED),
+    _ordered(PayeeSide.paid(1), EndAsked),
+    _ordered(_reserved(PayeeSide.paid(1), 1), EndAsked),
+    _ordered(_reserved(PayeeSide(), 0), EndAsked),
+    _with(_ordered(PayeeSide.paid(1), EndAsked), TAKE_ALL),
+    _lapsed(PayeeSide.paid(1)),
+    _lapsed(PayeeSide.paid(2, LIMITED)),
+    _with(_lapsed(PayeeSide.paid(1)), RETURN_ALL),
     _cancelled(PayeeSide.paid(1)),
+    _with(_cancelled(PayeeSide.paid(1)), TAKE_ALL),
     _one_off(a_plain_offer()),
     _one_off(OPTIONAL),
 ]
@@ -90,12 +138,13 @@ def _events(side: PayeeSide) -> list[Event]:
     requests = [a_request(counter, side.offer, key=PAYER) for counter in (None, 0, 1, 2, 3)]
     cancels = [a_request(counter, side.offer, cancel=True) for counter in (0, 1, 2, 3)]
     return [
-        *(RequestArrived(request, side.policy, preimage_of(10**4)) for request in requests),
-        *(CancelArrived(request, side.policy) for request in cancels),
-        *(PaymentClaimable(context, side.limit, side.policy) for context in contexts),
-        *(PaymentClaimed(context, Msat(10_000), side.limit, side.policy, None) for context in contexts),
-        PaymentReturned(nothing),
-        PaymentReturned(reserved),
+        *(RequestArrived(request, side.offering, preimage_of(10**4)) for request in requests),
+        *(CancelArrived(request, side.offering) for request in cancels),
+        *(PaymentClaimable(context, Msat(10_000), side.now, side.offering) for context in contexts),
+        *(PaymentClaimed(context, Msat(10_000), side.now, side.offering) for context in contexts),
+        PaymentReturned(nothing, side.offering),
+        PaymentReturned(reserved, side.offering),
+        *(order(side.offering) for order in (Due, PauseAsked, ResumeAsked, WaiveAsked, EndAsked)),
     ]
 
 
@@ -128,11 +177,14 @@ def test_requests_and_cancels_of_strangers_change_nothing_at_all() -> None:
                 assert {type(effect).__name__ for effect in taken.effects} <= {"IssueInvoice", "Refuse"}
 
 
-def test_a_final_phase_stays_final() -> None:
+def test_a_final_phase_stays_final_but_what_was_on_its_way_still_counts_for_a_lapsed_one() -> None:
     for side in SIDES:
         if side.state.is_final:
             for event in _events(side):
-                assert step(side.state, event, side.now).state.phase is side.state.phase
+                after = step(side.state, event, side.now).state
+                late = isinstance(event, CancelArrived | PaymentClaimable | PaymentClaimed)
+                revived = side.state.phase is Phase.LAPSED and late
+                assert after.phase is side.state.phase or revived
 
 
 def test_a_handler_that_leads_outside_the_table_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +193,7 @@ def test_a_handler_that_leads_outside_the_table_is_stopped(monkeypatch: pytest.M
 
     monkeypatch.setitem(inbound.TRANSITIONS, (Phase.STRANGER, PaymentReturned), (broken, frozenset({Phase.STRANGER})))
     with pytest.raises(ImpossibleTransition, match="PaymentReturned in stranger led to cancelled"):
-        step(PayeeSide().state, PaymentReturned(hash_of(preimage_of(1))), UnixSeconds(0))
+        step(PayeeSide().state, PaymentReturned(hash_of(preimage_of(1)), Offering()), UnixSeconds(0))
 
 
 def test_a_subscription_is_named_by_its_offer_and_payer() -> None:

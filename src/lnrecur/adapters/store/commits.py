@@ -72,8 +72,23 @@ def save_records(
     _book(db, role, subject, change.bookings)
     if change.receipt_cursor is not None:
         save_setting(db, RECEIPT_CURSOR_KEY, change.receipt_cursor)
-    _log(db, role, subject, change.events, change.at)
+    save_events(db, role, subject, change.events, change.at)
     return [_to_do(db, role, subject, effect, change.at) for effect in change.outbox]
+
+
+def save_events(db: Connection, role: Role, subject: bytes, emitted: Sequence[Emit], at: UnixSeconds) -> None:
+    """Write events at the end of their subject's log.
+
+    Raises:
+        Conflict: somebody else wrote there just now.
+    """
+    if not emitted:
+        return
+    statement = _SHARED_LAST_SEQUENCE if db.dialect.name == POSTGRESQL else _LAST_SEQUENCE
+    last = db.execute(statement, {"of_subject": subject}).scalar() or 0
+    for sequence, event in enumerate(emitted, last + 1):
+        with duplicate_means(Conflict(f"event {sequence} of {subject.hex()} was written by somebody else")):
+            db.execute(_LOG, rows.event_columns(role, subject, event, at, sequence))
 
 
 def save_setting(db: Connection, key: str, value: str) -> None:
@@ -92,16 +107,6 @@ def _book(db: Connection, role: Role, subject: bytes, bookings: Sequence[Book]) 
         told = f"counter {booking.counter} of {subject.hex()} or payment {booking.payment_hash.hex()} is booked already"
         with duplicate_means(AlreadyPaid(told)):
             db.execute(_BOOK, rows.payment_columns(role, subject, booking))
-
-
-def _log(db: Connection, role: Role, subject: bytes, emitted: Sequence[Emit], at: UnixSeconds) -> None:
-    if not emitted:
-        return
-    statement = _SHARED_LAST_SEQUENCE if db.dialect.name == POSTGRESQL else _LAST_SEQUENCE
-    last = db.execute(statement, {"of_subject": subject}).scalar() or 0
-    for sequence, event in enumerate(emitted, last + 1):
-        with duplicate_means(Conflict(f"event {sequence} of {subject.hex()} was written by somebody else")):
-            db.execute(_LOG, rows.event_columns(role, subject, event, at, sequence))
 
 
 def _to_do(db: Connection, role: Role, subject: bytes, effect: StoredEffect, at: UnixSeconds) -> OutboxEntry:

@@ -30,7 +30,8 @@ from lnrecur.recurrence.effects import (
     SendInvoiceRequest,
     StoredEffect,
 )
-from lnrecur.recurrence.inbound_model import Inbound, OfferPolicy
+from lnrecur.recurrence.inbound_model import Inbound
+from lnrecur.recurrence.offering import OfferPolicy
 from lnrecur.recurrence.outbound_model import Outbound
 
 ENCODING_VERSION: Final = 1

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -32,10 +32,17 @@ from lnrecur.adapters.store.schema import (
     settings,
 )
 from lnrecur.adapters.transactions import EVENTS_LOCK, hold_alone, reading, writing
-from lnrecur.ports import BookedPayment, Change, OfferRecord, OutboxEntry, Role, Stored, StoredEvent
+from lnrecur.ports import BookedPayment, Change, Conflict, OfferRecord, OutboxEntry, Role, Stored, StoredEvent
+from lnrecur.recurrence.effects import Emit
 from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.values import OfferId, Point, RecurrenceId, UnixSeconds
+
+_EARLIEST: Final = (
+    select(func.min(inbound.c.wake_at)).where(inbound.c.wake_at.is_not(None)),
+    select(func.min(outbound.c.wake_at)).where(outbound.c.wake_at.is_not(None)),
+    select(func.min(outbox.c.due_at)),
+)
 
 
 class SqlRecurrenceManager:
@@ -54,13 +61,14 @@ class SqlRecurrenceManager:
 
     # --- offers ------------------------------------------------------------------------------------------------------
 
-    def add_offer(self, record: OfferRecord) -> None:
-        """Store an offer of ours; the same offer again changes nothing."""
+    def add_offer(self, record: OfferRecord, events: Sequence[Emit] = ()) -> None:
+        """Store an offer of ours and what is told of it, under its offer_id; the same offer again changes nothing."""
         columns = rows.offer_columns(record)
         with store_errors():
             try:
                 with writing(self._engine) as db:
                     db.execute(insert(offers).values(columns))
+                    commits.save_events(db, Role.PAYEE, record.offer_id, events, record.created_at)
             except IntegrityError as error:
                 if not is_duplicate(error):  # a duplicate is what was wanted: it is there
                     raise
@@ -77,10 +85,20 @@ class SqlRecurrenceManager:
             found = db.execute(select(offers).order_by(offers.c.id)).all()
         return [rows.offer_record(row) for row in found]
 
-    def set_offer_active(self, offer_id: OfferId, active: bool) -> None:
-        """Open or close an offer for new subscribers."""
+    def change_offer(
+        self, before: OfferRecord, after: OfferRecord, at: UnixSeconds, events: Sequence[Emit] = ()
+    ) -> None:
+        """Store how an offer of ours stands now (status, successor) and what is told of it, under its offer_id.
+
+        Raises:
+            Conflict: it is not there, or does not stand as `before` says any more.
+        """
+        stands = [offers.c[name].is_not_distinct_from(said) for name, said in rows.standing_columns(before).items()]
+        change = update(offers).where(offers.c.offer_id == after.offer_id, *stands)
         with self._writing() as db:
-            db.execute(update(offers).where(offers.c.offer_id == offer_id).values(active=active))
+            if db.execute(change.values(rows.standing_columns(after))).rowcount == 0:
+                raise Conflict(f"offer {after.offer_id.hex()} does not stand as it did")
+            commits.save_events(db, Role.PAYEE, after.offer_id, events, at)
 
     # --- subscriptions -----------------------------------------------------------------------------------------------
 
@@ -124,6 +142,7 @@ class SqlRecurrenceManager:
             "phase": state.phase.value,
             "next_counter": clamp(state.next_counter),
             "received_msat": clamp(state.received_msat),
+            "wake_at": None if state.wake_at is None else clamp(state.wake_at),
             "detail": encode(state),
         }
         subject = state.subscription_id
@@ -160,6 +179,13 @@ class SqlRecurrenceManager:
             found = db.execute(due.order_by(outbound.c.wake_at, outbound.c.id).limit(limit)).scalars().all()
         return [RecurrenceId(recurrence_id) for recurrence_id in found]
 
+    def due_inbounds(self, now: UnixSeconds, limit: int) -> Sequence[tuple[OfferId, Point]]:
+        """Offer and payer of the subscriptions we are paid whose wake_at has come, longest due first."""
+        due = select(inbound.c.offer_id, inbound.c.payer_id).where(inbound.c.wake_at <= clamp(now))
+        with self._reading() as db:
+            found = db.execute(due.order_by(inbound.c.wake_at, inbound.c.id).limit(limit)).all()
+        return [(OfferId(row.offer_id), Point(row.payer_id)) for row in found]
+
     def due_outbox(self, now: UnixSeconds, limit: int) -> Sequence[OutboxEntry]:
         """Effects that wait to be performed, in the order they were stored."""
         # `+ 0` takes the order from the due rows: by the bare id SQLite would rather walk through the whole table.
@@ -185,9 +211,8 @@ class SqlRecurrenceManager:
 
     def next_wake(self) -> UnixSeconds | None:
         """The earliest moment at which a subscription or an effect is due; None if nothing waits."""
-        wakes = select(func.min(outbound.c.wake_at)).where(outbound.c.wake_at.is_not(None))
         with self._reading() as db:
-            found = (db.execute(wakes).scalar(), db.execute(select(func.min(outbox.c.due_at))).scalar())
+            found = [db.execute(earliest).scalar() for earliest in _EARLIEST]
         return min((UnixSeconds(moment) for moment in found if moment is not None), default=None)
 
     # --- what happened -----------------------------------------------------------------------------------------------

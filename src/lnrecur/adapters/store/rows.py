@@ -17,7 +17,8 @@ from lnrecur.adapters.store.encoding import (
 from lnrecur.adapters.store.schema import clamp
 from lnrecur.ports import BookedPayment, OfferRecord, OutboxEntry, Role, StoredEvent
 from lnrecur.recurrence.effects import Book, Emit, StoredEffect
-from lnrecur.recurrence.inbound_model import OfferPolicy
+from lnrecur.recurrence.offering import OfferPolicy, OfferStatus
+from lnrecur.recurrence.rates import Conversion, ExchangeRate
 from lnrecur.values import Msat, OfferId, PaymentHash, Preimage, UnixSeconds
 
 Columns = dict[str, Any]
@@ -31,8 +32,13 @@ def offer_columns(record: OfferRecord) -> Columns:
         "policy": encode(record.policy),
         "created_at": clamp(record.created_at),
         "label": record.label,
-        "active": record.active,
+        **standing_columns(record),
     }
+
+
+def standing_columns(record: OfferRecord) -> Columns:
+    """How an offer stands: what of it may change."""
+    return {"status": record.status.value, "successor": record.successor}
 
 
 def offer_record(row: Row[Any]) -> OfferRecord:
@@ -43,7 +49,8 @@ def offer_record(row: Row[Any]) -> OfferRecord:
         policy=decode(OfferPolicy, row.policy),
         created_at=UnixSeconds(row.created_at),
         label=row.label,
-        active=row.active,
+        status=OfferStatus(row.status),
+        successor=row.successor,
     )
 
 
@@ -110,6 +117,20 @@ def payment_columns(role: Role, subject: bytes, booking: Book) -> Columns:
         "settled_at": clamp(booking.settled_at),
         "period_start": None if booking.period_start is None else clamp(booking.period_start),
         "surplus": booking.surplus,
+        **_conversion_columns(booking.conversion),
+    }
+
+
+def _conversion_columns(conversion: Conversion | None) -> Columns:
+    if conversion is None:
+        return dict.fromkeys(("currency", "amount_minor", "minor_per_btc", "rate_at", "rate_source"))
+    rate = conversion.rate
+    return {
+        "currency": rate.currency,
+        "amount_minor": clamp(conversion.minor),
+        "minor_per_btc": clamp(rate.minor_per_btc),
+        "rate_at": clamp(rate.at),
+        "rate_source": rate.source,
     }
 
 
@@ -124,5 +145,13 @@ def booked_payment(row: Row[Any]) -> BookedPayment:
         settled_at=UnixSeconds(row.settled_at),
         period_start=None if row.period_start is None else UnixSeconds(row.period_start),
         surplus=row.surplus,
+        conversion=_conversion(row),
     )
     return BookedPayment(Role(row.role), row.subject, booking)
+
+
+def _conversion(row: Row[Any]) -> Conversion | None:
+    if row.currency is None:
+        return None
+    rate = ExchangeRate(row.currency, row.minor_per_btc, UnixSeconds(row.rate_at), row.rate_source)
+    return Conversion(row.amount_minor, rate)

@@ -50,6 +50,7 @@ from lnrecur.adapters.store.errors import NotAStore, WrongSchemaVersion
 from lnrecur.adapters.transactions import SCHEMA_LOCK, hold_alone, writing
 from lnrecur.ports import Role
 from lnrecur.recurrence import inbound_model, outbound_model
+from lnrecur.recurrence.offering import OfferStatus
 from lnrecur.values import POINT_SIZE
 
 SCHEMA_VERSION: Final = 2
@@ -121,7 +122,8 @@ offers: Final = Table(
     Column("policy", Text, nullable=False),
     _moment("created_at"),
     Column("label", Text, nullable=False),
-    Column("active", Boolean, nullable=False),
+    _one_of("status", OfferStatus),
+    Column("successor", Text),
     sqlite_autoincrement=True,
 )
 
@@ -135,6 +137,7 @@ inbound: Final = Table(
     _one_of("phase", inbound_model.Phase),
     _number("next_counter", 0),
     _number("received_msat", 0),
+    _moment("wake_at", nullable=True),
     _number("version", 1),
     Column("detail", Text, nullable=False),
     UniqueConstraint("offer_id", "payer_id"),
@@ -157,12 +160,8 @@ outbound: Final = Table(
 )
 """Subscriptions that we pay."""
 
-Index(
-    None,
-    outbound.c.wake_at,
-    sqlite_where=outbound.c.wake_at.is_not(None),
-    postgresql_where=outbound.c.wake_at.is_not(None),
-)
+for _wake_at in (inbound.c.wake_at, outbound.c.wake_at):
+    Index(None, _wake_at, sqlite_where=_wake_at.is_not(None), postgresql_where=_wake_at.is_not(None))
 
 outbox: Final = Table(
     "outbox",
@@ -207,6 +206,11 @@ payments: Final = Table(
     _moment("settled_at"),
     _moment("period_start", nullable=True),
     Column("surplus", Boolean, nullable=False),
+    Column("currency", String(3)),
+    Column("amount_minor", BigInteger),
+    Column("minor_per_btc", BigInteger),
+    Column("rate_at", BigInteger),
+    Column("rate_source", Text),
     UniqueConstraint("role", "payment_hash"),
     sqlite_autoincrement=True,
 )

@@ -17,8 +17,8 @@ from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
 from lnrecur.crypto.errors import CryptoError
 from lnrecur.crypto.keys import parse_point
 from lnrecur.errors import UsageError
-from lnrecur.recurrence.inbound_model import OfferPolicy, Windows
 from lnrecur.recurrence.mandate import Mandate
+from lnrecur.recurrence.offering import OfferPolicy, Windows
 from lnrecur.recurrence.outbound_model import Missed, Terms, Trigger
 from lnrecur.service.addresses import parse_address
 from lnrecur.values import Msat, NodeId, UnixSeconds

@@ -30,8 +30,9 @@ def offer_shape(record: OfferRecord) -> Shape:
         "description": offer.description,
         "amount_msat": offer.amount,
         "terms": recurrence_in_words(offer),
-        "active": record.active,
         "introductions": [node.hex() for node in begins if isinstance(node, bytes)],
+        "status": record.status.value,
+        "successor": record.successor,
         "windows": record.policy.windows.value,
         "created_at": _at(record.created_at),
     }

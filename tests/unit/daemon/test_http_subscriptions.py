@@ -49,6 +49,11 @@ def daily(**changes: Any) -> Recurrence:
 OFFER = an_offer(daily())
 
 
+def retry(**changes: Any) -> dict[str, Any]:
+    usual = {"first_delay_s": 5, "factor": 2, "jitter_percent": 25, "tries_max": None, "tries_max_unbounded": None}
+    return {**usual, **changes}
+
+
 def test_a_subscription_says_what_was_authorised(api: Api) -> None:
     mandate = {
         "max_per_period_msat": 5000,
@@ -57,10 +62,23 @@ def test_a_subscription_says_what_was_authorised(api: Api) -> None:
         "ends_at": NOW + 90 * DAY,
         "fee_base_msat": 7,
         "fee_ppm": 8,
+        "fee_max_msat": 9,
+        "catch_up_max": 3,
+        "fiat": None,
         "purpose": "breakfast",
     }
     told = api.subscribe(
-        OFFER, mandate=mandate, via=[PEER], payer_note="hello", trigger="on_approval", missed="catch_up"
+        OFFER,
+        mandate=mandate,
+        via=[PEER],
+        payer_note="hello",
+        trigger="on_approval",
+        missed="catch_up",
+        pay_at="before_end",
+        margin_s=60,
+        jitter_s=0,
+        request_retry={"first_delay_s": 9},
+        payment_retry={"tries_max": 3},
     )
     assert told == {
         "id": told["id"],
@@ -72,13 +90,29 @@ def test_a_subscription_says_what_was_authorised(api: Api) -> None:
         "terms": "1 sat every day, from the first payment, paid in order",
         "next_counter": 0,
         "next_at": "2027-01-15T08:00:00Z",
+        "next_window": None,
+        "next_try": None,
         "payments": 0,
+        "paid_elsewhere": 0,
+        "waived": 0,
+        "missed_periods": 0,
         "total_msat": 0,
         "fees_msat": 0,
+        "waits_for": None,
         "awaiting_msat": None,
+        "new_offer": None,
+        "new_terms": None,
         "problem": None,
+        "pause_asked": False,
+        "cancel_asked": False,
         "trigger": "on_approval",
         "missed": "catch_up",
+        "pay_at": "before_end",
+        "margin_s": 60,
+        "jitter_s": 0,
+        "request_retry": retry(cap_s=900, first_delay_s=9),
+        "payment_retry": retry(cap_s=600, tries_max=3, tries_max_unbounded=10),
+        "via": [PEER],
         "start": None,
         "basetime": None,
         "mandate": {**mandate, "ends_at": "2027-04-15T08:00:00Z"},
@@ -107,6 +141,7 @@ def test_with_a_base_the_running_period_is_the_first(api: Api) -> None:
 
 
 BASE = RecurrenceBase(0, NOW)
+FIAT = {"currency": "EUR", "max_per_period_minor": 999}
 REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     (an_offer(None), {}, "offer", "no recurrence"),
     (an_offer(daily(), chains=(BITCOIN,)), {}, "offer", "another chain"),
@@ -132,6 +167,15 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     (OFFER, {"payer_note": "x" * 2001}, "payer_note", "length <= 2000"),
     (OFFER, {"mandate": None}, "mandate", "Expected `object`"),
     (OFFER, {"mandate": {}}, "mandate.max_per_period_msat", "missing"),
+    (OFFER, {"mandate": {"fiat": FIAT}}, "fiat", "no exchange rates"),
+    (OFFER, {"mandate": {"fiat": {**FIAT, "currency": "eur"}}}, "mandate.fiat.currency", "regex"),
+    (an_offer(daily(), currency="EUR"), {"mandate": {"fiat": FIAT}}, "fiat", "no exchange rates"),
+    (an_offer(daily(), amount=None), {"mandate": {"fiat": FIAT}}, "max_per_period_msat", "leaves the amount to you"),
+    (OFFER, {"pay_at": "noon"}, "pay_at", "one of start, earliest, before_end"),
+    (OFFER, {"margin_s": -1}, "margin_s", ">= 0"),
+    (OFFER, {"request_retry": {"first_delay_s": 0}}, "request_retry.first_delay_s", ">= 1"),
+    (OFFER, {"payment_retry": {"factor": 101}}, "payment_retry.factor", "<= 100"),
+    (OFFER, {"payment_retry": {"tries": 1}}, "payment_retry.tries", "unknown field"),
     (OFFER, {"mandate": {**MANDATE, "max_total_msat": -1}}, "mandate.max_total_msat", ">= 0"),
     (OFFER, {"mandate": {**MANDATE, "fee_ppm": 2**32}}, "mandate.fee_ppm", "<= 4294967295"),
     (OFFER, {"mandate": {**MANDATE, "ends_at": "2027-01-01"}}, "mandate.ends_at", "got `str`"),
@@ -238,7 +282,7 @@ def test_cancelling_twice_while_it_is_under_way_is_as_good_as_once() -> None:
             assert (answer.status_code, answer.json()["phase"]) == (200, "cancelling")
 
 
-@pytest.mark.parametrize("what", ["cancel", "approve"])
+@pytest.mark.parametrize("what", ["cancel", "approve", "decline", "pause", "resume", "amend"])
 @pytest.mark.parametrize("wanted", ["00" * 32, "zz", "%20"])
 def test_nothing_is_done_to_a_subscription_that_is_not_there(api: Api, what: str, wanted: str) -> None:
     answer = api.post(f"/v1/subscriptions/{wanted}/{what}")
@@ -265,7 +309,7 @@ def sold(api: Api) -> Inbound:
     return state
 
 
-@pytest.mark.parametrize("what", ["cancel", "approve"])
+@pytest.mark.parametrize("what", ["cancel", "approve", "decline", "pause", "resume", "amend"])
 def test_what_others_pay_us_is_not_ours_to_cancel_or_approve(api: Api, sold: Inbound, what: str) -> None:
     answer = api.post(f"/v1/subscriptions/{sold.subscription_id.hex()}/{what}")
     assert answer.status_code == 404

@@ -59,15 +59,22 @@ def build_app(
 
 def routes_over(routes: Routes) -> list[Route]:
     """Every path there is, and the methods it takes."""
+    payer = routes.payer
     return [
         Route("/v1/info", routes.info, methods=["GET"]),
         Route("/v1/offers", _get_or_post(routes.offers, routes.create_offer), methods=["GET", "POST"]),
         Route("/v1/offers/{id}", routes.offer, methods=["GET"]),
-        Route("/v1/subscriptions", _get_or_post(routes.subscriptions, routes.subscribe), methods=["GET", "POST"]),
+        Route("/v1/subscriptions", _get_or_post(routes.subscriptions, payer.subscribe), methods=["GET", "POST"]),
         Route("/v1/subscriptions/{id}", routes.subscription, methods=["GET"]),
-        Route("/v1/subscriptions/{id}/cancel", routes.cancel, methods=["POST"]),
-        Route("/v1/subscriptions/{id}/approve", routes.approve, methods=["POST"]),
-        Route("/v1/payments", routes.payments, methods=["GET"]),
+        Route("/v1/subscriptions/{id}/cancel", payer.cancel, methods=["POST"]),
+        Route("/v1/subscriptions/{id}/approve", payer.approve, methods=["POST"]),
+        Route("/v1/subscriptions/{id}/decline", payer.decline, methods=["POST"]),
+        Route("/v1/subscriptions/{id}/pause", payer.pause, methods=["POST"]),
+        Route("/v1/subscriptions/{id}/resume", payer.resume, methods=["POST"]),
+        Route("/v1/subscriptions/{id}/amend", payer.amend, methods=["POST"]),
+        Route("/v1/payments", _get_or_post(payer.payments, payer.pay), methods=["GET", "POST"]),
+        Route("/v1/payments/{id}", payer.payment, methods=["GET"]),
+        Route("/v1/payments/{id}/cancel", payer.cancel_payment, methods=["POST"]),
         Route("/v1/events", routes.events, methods=["GET"]),
     ]
 

@@ -17,11 +17,8 @@ from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
 from lnrecur.crypto.errors import CryptoError
 from lnrecur.crypto.keys import parse_point
 from lnrecur.errors import UsageError
-from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.offering import OfferPolicy, Windows
-from lnrecur.recurrence.outbound_model import Missed, Terms, Trigger
-from lnrecur.service.addresses import parse_address
-from lnrecur.values import Msat, NodeId, UnixSeconds
+from lnrecur.values import NodeId
 from lnrecur.wire.integers import U32_MAX
 
 I64_MAX: Final = 2**63 - 1
@@ -31,7 +28,6 @@ TEXT_MAX: Final = 2000
 OFFER_TEXT_MAX: Final = 30_000
 """Longest offer we subscribe to, in characters: the request mirrors it and has to fit into one onion message."""
 VIA_MAX: Final = 16
-_DEFAULT_MANDATE = Mandate(Msat(0))
 
 Amount = Annotated[int, Meta(ge=0, le=I64_MAX)]
 Moment = Annotated[int, Meta(ge=0, le=I64_MAX)]
@@ -86,7 +82,7 @@ class RecurrenceBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
             base=None if self.basetime is None else RecurrenceBase(int(self.proportional), self.basetime),
             paywindow=self._paywindow(),
             limit=None if self.payments is None else self.payments - 1,
-            dialect=dialect if self.dialect is None else _one_of(Dialect, self.dialect, "recurrence.dialect"),
+            dialect=dialect if self.dialect is None else one_of(Dialect, self.dialect, "recurrence.dialect"),
         )
 
     def _paywindow(self) -> Paywindow | None:
@@ -152,74 +148,11 @@ class OfferBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         """
         payments = None if self.recurrence is None else self.recurrence.payments
         return OfferPolicy(
-            windows=_one_of(Windows, self.windows, "windows"),
+            windows=one_of(Windows, self.windows, "windows"),
             invoice_expiry_s=self.invoice_expiry_s,
             first_in_window=self.first_in_window,
             payments_max=payments,
         )
-
-
-class MandateBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What a subscriber authorises."""
-
-    max_per_period_msat: Amount
-    max_total_msat: Amount | None = None
-    max_payments: Count | None = None
-    ends_at: Moment | None = None
-    fee_base_msat: Amount = _DEFAULT_MANDATE.fee_base_msat
-    fee_ppm: U32 = _DEFAULT_MANDATE.fee_ppm
-    purpose: Text = ""
-
-    def to_mandate(self) -> Mandate:
-        """The mandate."""
-        return Mandate(
-            max_per_period_msat=Msat(self.max_per_period_msat),
-            max_total_msat=None if self.max_total_msat is None else Msat(self.max_total_msat),
-            max_payments=self.max_payments,
-            ends_at=None if self.ends_at is None else UnixSeconds(self.ends_at),
-            fee_base_msat=Msat(self.fee_base_msat),
-            fee_ppm=self.fee_ppm,
-            purpose=self.purpose,
-        )
-
-
-class SubscribeBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A new subscription."""
-
-    offer: Annotated[str, Meta(max_length=OFFER_TEXT_MAX)]
-    mandate: MandateBody
-    via: Annotated[list[Address], Meta(max_length=VIA_MAX)] = []
-    start: U32 | None = None
-    quantity: Count | None = None
-    payer_note: Text | None = None
-    trigger: str = Trigger.AUTOMATIC.value
-    missed: str = Missed.STOP.value
-
-    def to_terms(self) -> Terms:
-        """What the subscriber decided.
-
-        Raises:
-            InvalidBody: a word or an address that is none.
-        """
-        for position, address in enumerate(self.via):
-            try:
-                parse_address(address)
-            except UsageError as error:
-                raise InvalidBody(str(error), f"via[{position}]") from error
-        return Terms(
-            trigger=_one_of(Trigger, self.trigger, "trigger"),
-            missed=_one_of(Missed, self.missed, "missed"),
-            start=self.start,
-            quantity=self.quantity,
-            payer_note=self.payer_note,
-            via=tuple(self.via),
-        )
-
-
-class ApproveBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A yes to the payment that waits; with a mandate, to all that follow under it."""
-
-    mandate: MandateBody | None = None
 
 
 def _node_id(text: str, field: str) -> NodeId:
@@ -229,7 +162,12 @@ def _node_id(text: str, field: str) -> NodeId:
         raise InvalidBody("a node id is 66 hexadecimal digits of a public key", field) from error
 
 
-def _one_of(choices: type[Choice], word: str, field: str) -> Choice:
+def one_of(choices: type[Choice], word: str, field: str) -> Choice:
+    """The choice that a word names.
+
+    Raises:
+        InvalidBody: none; the text lists those there are.
+    """
     for choice in choices:
         if choice.value == word:
             return choice

@@ -14,13 +14,13 @@ from lnrecur.bolt12.fields import Dialect
 from lnrecur.bolt12.offer import Offer
 from lnrecur.daemon.config import Settings
 from lnrecur.daemon.http import shapes
-from lnrecur.daemon.http.bodies import I64_MAX, ApproveBody, OfferBody, SubscribeBody
+from lnrecur.daemon.http.bodies import I64_MAX, OfferBody
+from lnrecur.daemon.http.payer_routes import PayerRoutes
 from lnrecur.daemon.http.reading import body_of, number_of, only_one
 from lnrecur.errors import UsageError
 from lnrecur.ports import OfferRecord
-from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.service.assembly import Services
-from lnrecur.values import NodeId, RecurrenceId, chain_name
+from lnrecur.values import NodeId, chain_name
 
 EVENTS_MAX: Final = 1000
 WAIT_S_MAX: Final = 30
@@ -43,6 +43,7 @@ class Routes:
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._services = services
+        self.payer = PayerRoutes(services)
         self._manager = services.parts.manager
         self._settings = settings
         self._peer = peer
@@ -115,13 +116,6 @@ class Routes:
 
     # --- subscriptions -----------------------------------------------------------------------------------------------
 
-    async def subscribe(self, request: Request) -> Response:
-        """POST /v1/subscriptions."""
-        body = await body_of(request, SubscribeBody)
-        terms = body.to_terms()
-        state = self._services.payer.subscribe(_offer_of(body.offer), body.mandate.to_mandate(), terms)
-        return JSONResponse(self._outbound(state), status_code=201)
-
     async def subscriptions(self, request: Request) -> Response:
         """GET /v1/subscriptions[?role=payer|payee]."""
         role = request.query_params.get("role")
@@ -137,29 +131,11 @@ class Routes:
         shape["book"] = [shapes.payment_shape(payment) for payment in self._manager.payments(subject)]
         return JSONResponse({**shape, "events": self._events_of(subject)})
 
-    async def cancel(self, request: Request) -> Response:
-        """POST /v1/subscriptions/{id}/cancel."""
-        return JSONResponse(self._outbound(self._services.payer.cancel(self._ours(request))))
-
-    async def approve(self, request: Request) -> Response:
-        """POST /v1/subscriptions/{id}/approve."""
-        body = await body_of(request, ApproveBody)
-        mandate = None if body.mandate is None else body.mandate.to_mandate()
-        state = self._services.payer.approve(self._ours(request), mandate)
-        return JSONResponse(self._outbound(state))
-
-    def _outbound(self, state: Outbound) -> shapes.Shape:
-        return shapes.outbound_shape(state, self._services.keyring.payer(state.recurrence_id).payer_id)
-
     def _all(self) -> list[shapes.Shape]:
         offers = {record.offer_id: Offer.from_bytes(record.offer) for record in self._manager.offers()}
-        paid = [self._outbound(state) for state in self._manager.outbounds()]
-        return paid + [shapes.inbound_shape(state, offers.get(state.offer_id)) for state in self._manager.inbounds()]
-
-    def _ours(self, request: Request) -> RecurrenceId:
-        states = self._manager.outbounds()
-        found = only_one(states, lambda state: state.recurrence_id.hex(), request, "subscription that we pay")
-        return found.recurrence_id
+        return self.payer.subscriptions() + [
+            shapes.inbound_shape(state, offers.get(state.offer_id)) for state in self._manager.inbounds()
+        ]
 
     def _events_of(self, subject: bytes) -> list[shapes.Shape]:
         found: list[shapes.Shape] = []
@@ -171,10 +147,6 @@ class Routes:
 
     # --- books and events --------------------------------------------------------------------------------------------
 
-    async def payments(self, request: Request) -> Response:
-        """GET /v1/payments."""
-        return JSONResponse({"payments": [shapes.payment_shape(payment) for payment in self._manager.payments()]})
-
     async def events(self, request: Request) -> Response:
         """GET /v1/events?after=ID&limit=N&wait=SECONDS: the log behind an id, waiting for news if there are none."""
         after = number_of(request, "after", 0, 0, I64_MAX)
@@ -185,9 +157,3 @@ class Routes:
         while not (found := self._manager.events(after, limit)) and loop.time() < until and not self._stopping():
             await asyncio.sleep(_WAIT_STEP_S)
         return JSONResponse({"events": [shapes.event_shape(event) for event in found]})
-
-
-def _offer_of(text: str) -> Offer:
-    """An offer as people copy it: with space around it, or as a `lightning:` URI."""
-    text = text.strip()
-    return Offer.from_text(text[len(_URI) :] if text[: len(_URI)].lower() == _URI else text)

@@ -7,15 +7,13 @@ from typing import Any
 from lnrecur.bolt12.offer import Offer
 from lnrecur.ports import BookedPayment, OfferRecord, Role, StoredEvent
 from lnrecur.recurrence.inbound_model import Inbound
-from lnrecur.recurrence.mandate import Mandate
-from lnrecur.recurrence.outbound_model import Outbound, Phase
 from lnrecur.recurrence.words import recurrence_in_words, rfc3339
-from lnrecur.values import Point
 
 Shape = dict[str, Any]
 
 
-def _at(moment: int | None) -> str | None:
+def at(moment: int | None) -> str | None:
+    """A moment, where there is one."""
     return None if moment is None else rfc3339(moment)
 
 
@@ -34,34 +32,7 @@ def offer_shape(record: OfferRecord) -> Shape:
         "status": record.status.value,
         "successor": record.successor,
         "windows": record.policy.windows.value,
-        "created_at": _at(record.created_at),
-    }
-
-
-def outbound_shape(state: Outbound, payer_id: Point) -> Shape:
-    """A subscription that we pay, under this payer_id."""
-    offer = state.offer
-    return {
-        "id": state.recurrence_id.hex(),
-        "role": Role.PAYER.value,
-        "phase": state.phase.value,
-        "offer_id": offer.offer_id.hex(),
-        "payer_id": payer_id.hex(),
-        "description": offer.description,
-        "terms": recurrence_in_words(offer),
-        "next_counter": state.next_counter,
-        "next_at": _at(state.wake_at),
-        "payments": state.payments,
-        "total_msat": state.paid_msat,
-        "fees_msat": state.fees_msat,
-        "awaiting_msat": state.awaiting_msat if state.phase is Phase.NEEDS_APPROVAL else None,
-        "problem": state.problem,
-        "trigger": state.terms.trigger.value,
-        "missed": state.terms.missed.value,
-        "start": state.terms.start,
-        "basetime": _at(state.basetime),
-        "mandate": mandate_shape(state.mandate),
-        "created_at": _at(state.created_at),
+        "created_at": at(record.created_at),
     }
 
 
@@ -82,23 +53,10 @@ def inbound_shape(state: Inbound, offer: Offer | None) -> Shape:
         "total_msat": state.received_msat,
         "surplus_msat": state.surplus_msat,
         "start": state.start,
-        "basetime": _at(state.basetime),
-        "created_at": _at(state.created_at),
-        "last_paid_at": _at(state.last_paid_at),
-        "ended_at": _at(state.ended_at),
-    }
-
-
-def mandate_shape(mandate: Mandate) -> Shape:
-    """What a subscriber authorised."""
-    return {
-        "max_per_period_msat": mandate.max_per_period_msat,
-        "max_total_msat": mandate.max_total_msat,
-        "max_payments": mandate.max_payments,
-        "ends_at": _at(mandate.ends_at),
-        "fee_base_msat": mandate.fee_base_msat,
-        "fee_ppm": mandate.fee_ppm,
-        "purpose": mandate.purpose,
+        "basetime": at(state.basetime),
+        "created_at": at(state.created_at),
+        "last_paid_at": at(state.last_paid_at),
+        "ended_at": at(state.ended_at),
     }
 
 
@@ -113,8 +71,8 @@ def payment_shape(payment: BookedPayment) -> Shape:
         "fee_msat": booking.fee_msat,
         "payment_hash": booking.payment_hash.hex(),
         "preimage": booking.preimage.hex(),
-        "period_start": _at(booking.period_start),
-        "settled_at": _at(booking.settled_at),
+        "period_start": at(booking.period_start),
+        "settled_at": at(booking.settled_at),
         "surplus": booking.surplus,
     }
 
@@ -124,7 +82,7 @@ def event_shape(event: StoredEvent) -> Shape:
     return {
         "id": event.id,
         "sequence": event.sequence,
-        "at": _at(event.at),
+        "at": at(event.at),
         "name": event.name,
         "role": event.role.value,
         "subscription": event.subject.hex(),

@@ -1,0 +1,118 @@
+"""What the routes about our own subscriptions and payments do."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from lnrecur.bolt12.offer import Offer
+from lnrecur.daemon.http import shapes
+from lnrecur.daemon.http.payer_bodies import AmendBody, ApproveBody, PayBody, SubscribeBody
+from lnrecur.daemon.http.payer_shapes import one_off_shape, outbound_shape
+from lnrecur.daemon.http.reading import body_of, only_one
+from lnrecur.recurrence.outbound_model import Outbound
+from lnrecur.service.assembly import Services
+
+EVENTS_MAX = 1000
+_URI = "lightning:"
+
+
+class PayerRoutes:
+    """The handlers, over one node's services."""
+
+    def __init__(self, services: Services) -> None:
+        self._payer = services.payer
+        self._keyring = services.keyring
+        self._manager = services.parts.manager
+
+    # --- subscriptions -----------------------------------------------------------------------------------------------
+
+    async def subscribe(self, request: Request) -> Response:
+        """POST /v1/subscriptions."""
+        body = await body_of(request, SubscribeBody)
+        terms = body.to_terms()
+        state = self._payer.subscribe(offer_of(body.offer), body.mandate.to_mandate(), terms)
+        return JSONResponse(self.shape(state), status_code=201)
+
+    async def cancel(self, request: Request) -> Response:
+        """POST /v1/subscriptions/{id}/cancel."""
+        return self._answer(self._payer.cancel(self._subscription(request).recurrence_id))
+
+    async def pause(self, request: Request) -> Response:
+        """POST /v1/subscriptions/{id}/pause."""
+        return self._answer(self._payer.pause(self._subscription(request).recurrence_id))
+
+    async def resume(self, request: Request) -> Response:
+        """POST /v1/subscriptions/{id}/resume."""
+        return self._answer(self._payer.resume(self._subscription(request).recurrence_id))
+
+    async def decline(self, request: Request) -> Response:
+        """POST /v1/subscriptions/{id}/decline."""
+        return self._answer(self._payer.decline(self._subscription(request).recurrence_id))
+
+    async def approve(self, request: Request) -> Response:
+        """POST /v1/subscriptions/{id}/approve."""
+        body = await body_of(request, ApproveBody)
+        mandate = None if body.mandate is None else body.mandate.to_mandate()
+        recurrence_id = self._subscription(request).recurrence_id
+        return self._answer(self._payer.approve(recurrence_id, mandate, paid_elsewhere=body.paid_elsewhere))
+
+    async def amend(self, request: Request) -> Response:
+        """POST /v1/subscriptions/{id}/amend."""
+        body = await body_of(request, AmendBody)
+        state = self._subscription(request)
+        terms = body.terms_changes(state.terms)
+        return self._answer(self._payer.amend(state.recurrence_id, body.mandate_changes(), terms))
+
+    def subscriptions(self) -> list[shapes.Shape]:
+        """All subscriptions that we pay."""
+        return [self.shape(state) for state in self._manager.outbounds() if not state.one_off]
+
+    def shape(self, state: Outbound) -> shapes.Shape:
+        """One of them."""
+        return outbound_shape(state, self._keyring.payer(state.recurrence_id).payer_id)
+
+    def _answer(self, state: Outbound) -> Response:
+        return JSONResponse(self.shape(state))
+
+    def _subscription(self, request: Request) -> Outbound:
+        states = [state for state in self._manager.outbounds() if not state.one_off]
+        return only_one(states, lambda state: state.recurrence_id.hex(), request, "subscription that we pay")
+
+    # --- single payments ---------------------------------------------------------------------------------------------
+
+    async def pay(self, request: Request) -> Response:
+        """POST /v1/payments."""
+        body = await body_of(request, PayBody)
+        terms = body.to_terms()
+        state = self._payer.pay_once(offer_of(body.offer), body.to_mandate(), terms)
+        return JSONResponse(self._one_off(state), status_code=201)
+
+    async def payments(self, request: Request) -> Response:
+        """GET /v1/payments: the books, and the single payments that we ordered."""
+        booked = [shapes.payment_shape(payment) for payment in self._manager.payments()]
+        ordered = [self._one_off(state) for state in self._manager.outbounds() if state.one_off]
+        return JSONResponse({"payments": booked, "ordered": ordered})
+
+    async def payment(self, request: Request) -> Response:
+        """GET /v1/payments/{id}: a single payment that we ordered, with its events."""
+        state = self._ordered(request)
+        found = [shapes.event_shape(event) for event in self._manager.events(0, EVENTS_MAX, state.recurrence_id)]
+        return JSONResponse({**self._one_off(state), "events": found})
+
+    async def cancel_payment(self, request: Request) -> Response:
+        """POST /v1/payments/{id}/cancel."""
+        return JSONResponse(self._one_off(self._payer.cancel(self._ordered(request).recurrence_id)))
+
+    def _one_off(self, state: Outbound) -> shapes.Shape:
+        return one_off_shape(state, self._manager.payments(state.recurrence_id))
+
+    def _ordered(self, request: Request) -> Outbound:
+        states = [state for state in self._manager.outbounds() if state.one_off]
+        return only_one(states, lambda state: state.recurrence_id.hex(), request, "payment that we ordered")
+
+
+def offer_of(text: str) -> Offer:
+    """An offer as people copy it: with space around it, or as a `lightning:` URI."""
+    text = text.strip()
+    return Offer.from_text(text[len(_URI) :] if text[: len(_URI)].lower() == _URI else text)

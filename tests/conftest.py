@@ -27,9 +27,8 @@ def _store_database(postgres: PostgresServer) -> str:
 @pytest.fixture
 def postgres_store(postgres: PostgresServer, _store_database: str) -> str:
     """The address of a store on PostgreSQL in which there is nothing: one database, emptied for each test."""
-    tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'settings'"
+    tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
     names = [name for (name,) in postgres.sql(tables, database=_store_database)]
     if names:
         postgres.sql(f"TRUNCATE {', '.join(names)} RESTART IDENTITY", database=_store_database)
-        postgres.sql("DELETE FROM settings WHERE key <> 'schema_version'", database=_store_database)
     return postgres.url(_store_database)

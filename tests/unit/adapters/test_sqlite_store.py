@@ -33,7 +33,8 @@ from lnrecur.adapters.store import (
     open_sqlite_manager,
 )
 from lnrecur.adapters.store.encoding import EFFECT_KINDS, decode, decode_effect, decode_facts, encode, encode_effect
-from lnrecur.adapters.store.schema import SCHEMA_VERSION, create_or_check
+from lnrecur.adapters.store.schema import SCHEMA_VERSION
+from lnrecur.adapters.store.versions import bring_up_to_date
 from lnrecur.adapters.transactions import writing
 from lnrecur.errors import Fault
 from lnrecur.ports import (
@@ -78,7 +79,7 @@ def manager(file: Path) -> Iterator[SqlRecurrenceManager]:
 @pytest.fixture
 def engine(file: Path) -> Iterator[Engine]:
     engine = open_sqlite(file, metadata=MetaData())
-    create_or_check(engine)
+    bring_up_to_date(engine)
     yield engine
     engine.dispose()
 
@@ -104,17 +105,17 @@ def test_the_file_is_for_its_owner_only(manager: SqlRecurrenceManager, file: Pat
 
 def test_opening_again_changes_nothing(manager: SqlRecurrenceManager, file: Path) -> None:
     commit(manager)
-    before = sql(file, "SELECT * FROM sqlite_master"), sql(file, "SELECT * FROM settings")
+    before = sql(file, "SELECT * FROM sqlite_master"), sql(file, "SELECT * FROM alembic_version")
     with closing(open_sqlite_manager(file)) as again:
         assert list(again.outbounds()) == [STATE]
-    assert (sql(file, "SELECT * FROM sqlite_master"), sql(file, "SELECT * FROM settings")) == before
+    assert (sql(file, "SELECT * FROM sqlite_master"), sql(file, "SELECT * FROM alembic_version")) == before
 
 
-@pytest.mark.parametrize("found", [SCHEMA_VERSION + 1, SCHEMA_VERSION - 1])
-def test_a_database_of_another_schema_version_is_refused_and_both_are_named(file: Path, found: int) -> None:
+def test_a_database_of_a_newer_schema_version_is_refused_and_both_are_named(file: Path) -> None:
     open_sqlite_manager(file).close()
-    sql(file, "UPDATE settings SET value = ? WHERE key = 'schema_version'", str(found))
-    sql(file, "DROP TABLE payments")  # as if the other version had no such table
+    found = SCHEMA_VERSION + 1
+    sql(file, "UPDATE alembic_version SET version_num = ?", f"{found:04d}")
+    sql(file, "DROP TABLE payments")  # as if the newer version had no such table
     with pytest.raises(WrongSchemaVersion) as raised:
         open_sqlite_manager(file)
     assert f"schema version {found}, this lnrecur knows version {SCHEMA_VERSION}" in str(raised.value)
@@ -129,6 +130,7 @@ def test_a_database_of_another_schema_version_is_refused_and_both_are_named(file
         "CREATE TABLE accounts (id INTEGER)",
         "CREATE TABLE settings (name TEXT, value TEXT)",
         "CREATE TABLE settings (key TEXT, value TEXT)",
+        "CREATE TABLE alembic_version (version_num TEXT)",
     ],
 )
 def test_the_database_of_another_program_is_refused_and_kept(file: Path, statement: str) -> None:
@@ -169,7 +171,7 @@ def test_two_that_open_a_new_file_at_once_both_succeed(file: Path) -> None:
     for thread in threads:
         thread.join()
     assert problems == []
-    assert sql(file, "SELECT value FROM settings") == [(str(SCHEMA_VERSION),)]
+    assert sql(file, "SELECT version_num FROM alembic_version") == [(f"{SCHEMA_VERSION:04d}",)]
 
 
 # --- durability and sharing ------------------------------------------------------------------------------------------

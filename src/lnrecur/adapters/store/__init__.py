@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lnrecur.adapters.store.errors import (
     ImpossibleRow,
+    MigrationFailed,
     NotAStore,
     StoreDamaged,
     UnknownEncoding,
@@ -18,6 +19,7 @@ __all__ = [
     "open_postgresql_manager",
     "open_sqlite_manager",
     "ImpossibleRow",
+    "MigrationFailed",
     "NotAStore",
     "StoreDamaged",
     "UnknownEncoding",

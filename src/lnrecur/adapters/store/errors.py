@@ -22,17 +22,21 @@ _POSTGRESQL_FOR_NOW: Final = frozenset({"25006", "25P03", "25P04", "3D000", "425
 
 
 class WrongSchemaVersion(StoreError):
-    """The database was written by another version of lnrecur, and this one must not touch it."""
+    """The database was written by a newer lnrecur, and this one must not touch it."""
 
     def __init__(self, found: int, known: int) -> None:
-        way_out = "start the newer lnrecur that wrote it" if found > known else "it has to be migrated first"
-        super().__init__(f"the database has schema version {found}, this lnrecur knows version {known}: {way_out}")
+        told = f"the database has schema version {found}, this lnrecur knows version {known}"
+        super().__init__(f"{told}: start the newer lnrecur that wrote it")
         self.found = found
         self.known = known
 
     def details(self) -> dict[str, str | int]:
         """Both versions."""
         return {"found": self.found, "known": self.known}
+
+
+class MigrationFailed(StoreError):
+    """The tables could not be brought to our version; they are as they were."""
 
 
 class NotAStore(StoreError):

@@ -46,7 +46,7 @@ _EARLIEST: Final = (
 
 
 class SqlRecurrenceManager:
-    """A `lnrecur.ports.RecurrenceManager` whose tables `create_or_check` has seen.
+    """A `lnrecur.ports.RecurrenceManager` whose tables `bring_up_to_date` has seen.
 
     Any number of these, in any number of processes and threads, may work on one database. Beyond what the port says,
     every call may raise `StoreDamaged`, every reading one `UnreadableRow`, every writing one `ImpossibleRow`.

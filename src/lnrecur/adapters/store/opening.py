@@ -10,17 +10,18 @@ from lnrecur.adapters.postgresql import open_postgresql
 from lnrecur.adapters.sqlite import BUSY_TIMEOUT_MS, open_sqlite
 from lnrecur.adapters.store.errors import store_errors
 from lnrecur.adapters.store.manager import SqlRecurrenceManager
-from lnrecur.adapters.store.schema import create_or_check
+from lnrecur.adapters.store.versions import bring_up_to_date
 
 
 def open_sqlite_manager(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> SqlRecurrenceManager:
-    """Open the store in a SQLite file, creating it (readable by its owner only) if it is not there.
+    """Open the store in a SQLite file, creating it (readable by its owner only) or migrating it where needed.
 
     Give it back with `close`. In a file that is refused no table is touched.
 
     Raises:
         StoreUnavailable: the file cannot be opened, or is locked for longer than `busy_timeout_ms`.
-        WrongSchemaVersion: another version of lnrecur wrote it.
+        WrongSchemaVersion: a newer lnrecur wrote it.
+        MigrationFailed: an older one did, and its tables could not be brought to our version.
         NotAStore: it is another program's database.
         StoreDamaged: it is no database.
     """
@@ -29,14 +30,15 @@ def open_sqlite_manager(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -
 
 
 def open_postgresql_manager(url: str) -> SqlRecurrenceManager:
-    """Open the store in a PostgreSQL database, creating its tables if there are none.
+    """Open the store in a PostgreSQL database, creating or migrating its tables where needed.
 
     Give it back with `close`. In a database that is refused no table is touched.
 
     Raises:
         UsageError: `url` is no address of one, or psycopg is not installed.
         StoreUnavailable: the server does not answer, or does not let us in.
-        WrongSchemaVersion: another version of lnrecur wrote it.
+        WrongSchemaVersion: a newer lnrecur wrote it.
+        MigrationFailed: an older one did, and its tables could not be brought to our version.
         NotAStore: it is another program's database.
     """
     with store_errors():
@@ -45,7 +47,7 @@ def open_postgresql_manager(url: str) -> SqlRecurrenceManager:
 
 def _on(engine: Engine) -> SqlRecurrenceManager:
     try:
-        create_or_check(engine)
+        bring_up_to_date(engine)
     except BaseException:
         engine.dispose()
         raise

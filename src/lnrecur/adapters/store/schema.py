@@ -30,8 +30,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    Connection,
-    Engine,
     Index,
     Integer,
     LargeBinary,
@@ -40,21 +38,16 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    insert,
-    inspect,
-    select,
 )
 
 from lnrecur.adapters.store.encoding import EFFECT_KINDS
-from lnrecur.adapters.store.errors import NotAStore, WrongSchemaVersion
-from lnrecur.adapters.transactions import SCHEMA_LOCK, hold_alone, writing
 from lnrecur.ports import Role
 from lnrecur.recurrence import inbound_model, outbound_model
 from lnrecur.recurrence.offering import OfferStatus
 from lnrecur.values import POINT_SIZE
 
 SCHEMA_VERSION: Final = 2
-SCHEMA_VERSION_KEY: Final = "schema_version"
+"""Of these tables. Who changes them adds one, and a revision that makes the change in `migrations/versions`."""
 RECEIPT_CURSOR_KEY: Final = "receipt_cursor"
 
 I64_MAX: Final = 2**63 - 1
@@ -111,7 +104,7 @@ settings: Final = Table(
     Column("key", String(64), primary_key=True),
     Column("value", Text, nullable=False),
 )
-"""The version of these tables, and how far the money node's receipts were handled."""
+"""How far the money node's receipts were handled."""
 
 offers: Final = Table(
     "offers",
@@ -226,32 +219,3 @@ Index(
     postgresql_where=~payments.c.surplus,
 )
 Index(None, payments.c.subject, payments.c.settled_at)
-
-
-def create_or_check(engine: Engine) -> None:
-    """Create all tables in an empty database; leave those that are there, if they are of our version.
-
-    Raises:
-        WrongSchemaVersion: another version of lnrecur wrote them.
-        NotAStore: they are somebody else's.
-    """
-    with writing(engine) as db:
-        hold_alone(db, SCHEMA_LOCK)
-        if not inspect(db).get_table_names():
-            metadata.create_all(db, checkfirst=False)
-            db.execute(insert(settings).values(key=SCHEMA_VERSION_KEY, value=str(SCHEMA_VERSION)))
-        elif (found := _version(db)) != SCHEMA_VERSION:
-            raise WrongSchemaVersion(found, SCHEMA_VERSION)
-
-
-def _version(db: Connection) -> int:
-    tables = inspect(db)
-    columns = (
-        {column["name"] for column in tables.get_columns(settings.name)} if tables.has_table(settings.name) else ()
-    )
-    if columns != set(settings.c.keys()):
-        raise NotAStore("the database has tables, but none of lnrecur's")
-    found = db.execute(select(settings.c.value).where(settings.c.key == SCHEMA_VERSION_KEY)).scalar_one_or_none()
-    if found is None or not found.isascii() or not found.isdecimal():
-        raise NotAStore("the database has tables, but does not say which version of lnrecur's they are")
-    return int(found)

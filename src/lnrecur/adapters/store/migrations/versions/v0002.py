@@ -1,0 +1,101 @@
+"""Pauses, offers that end or are replaced, exchange rates in the books, and a payee that watches its pay windows."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+import sqlalchemy as sa
+from alembic import op
+
+from lnrecur.adapters.store.migrations import keeping_ids
+from lnrecur.adapters.store.migrations.versions.v0001 import NAMES, tables
+
+revision: Final = "0002"
+down_revision: Final = "0001"
+
+_INBOUND_PHASES: Final = (
+    "stranger",
+    "starting",
+    "active",
+    "renewing",
+    "completed",
+    "cancelled",
+    "lapsed",
+    "ended",
+)
+_OUTBOUND_PHASES: Final = (
+    "awaiting_first_invoice",
+    "idle",
+    "requesting",
+    "paying",
+    "needs_approval",
+    "paused",
+    "cancelling",
+    "completed",
+    "cancelled",
+    "lapsed",
+)
+_OFFER_STATUSES: Final = ("open", "retired", "paused", "ended", "replaced")
+
+
+def upgrade() -> None:
+    """Version 1 to version 2."""
+    before = sa.MetaData(naming_convention=NAMES)
+    tables(before)
+    _change_offers(before.tables["offers"])
+    _allow_phases(before.tables["outbound"], _OUTBOUND_PHASES)
+    _allow_phases(before.tables["inbound"], _INBOUND_PHASES)
+    _watch_windows()
+    for column in (
+        sa.Column("currency", sa.String(3)),
+        sa.Column("amount_minor", sa.BigInteger),
+        sa.Column("minor_per_btc", sa.BigInteger),
+        sa.Column("rate_at", sa.BigInteger),
+        sa.Column("rate_source", sa.Text),
+    ):
+        op.add_column("payments", column)
+
+
+def _change_offers(before: sa.Table) -> None:
+    """An offer was open or closed for new subscribers; now it has a status."""
+    db = op.get_bind()
+    with op.batch_alter_table("offers") as offers:
+        offers.add_column(sa.Column("status", sa.String(64)))
+        offers.add_column(sa.Column("successor", sa.Text))
+    db.execute(sa.text("UPDATE offers SET status = CASE WHEN active THEN 'open' ELSE 'retired' END"))
+    with keeping_ids(db, "offers"), op.batch_alter_table("offers", copy_from=_widened(before)) as offers:
+        offers.drop_column("active")
+        offers.alter_column("status", existing_type=sa.String(64), nullable=False)
+        offers.create_check_constraint(op.f("ck_offers_status_known"), _one_of("status", _OFFER_STATUSES))
+
+
+def _widened(offers: sa.Table) -> sa.Table:
+    offers.append_column(sa.Column("status", sa.String(64)))
+    offers.append_column(sa.Column("successor", sa.Text))
+    return offers
+
+
+def _allow_phases(before: sa.Table, phases: tuple[str, ...]) -> None:
+    name = op.f(f"ck_{before.name}_phase_known")
+    with keeping_ids(op.get_bind(), before.name), op.batch_alter_table(before.name, copy_from=before) as table:
+        table.drop_constraint(name, type_="check")
+        table.create_check_constraint(name, _one_of("phase", phases))
+
+
+def _watch_windows() -> None:
+    """Subscriptions that are paid to us are due once, at once: the machine then plans when to look at each again."""
+    db = op.get_bind()
+    op.add_column("inbound", sa.Column("wake_at", sa.BigInteger))
+    waits = sa.text("wake_at IS NOT NULL")
+    op.create_index("ix_inbound_wake_at", "inbound", ["wake_at"], sqlite_where=waits, postgresql_where=waits)
+    for row in db.execute(sa.text("SELECT id, detail FROM inbound WHERE phase = 'active'")).all():
+        stored = json.loads(row.detail)
+        stored["body"]["wake_at"] = 0
+        woken = {"id": row.id, "detail": json.dumps(stored, separators=(",", ":"))}
+        db.execute(sa.text("UPDATE inbound SET wake_at = 0, detail = :detail WHERE id = :id"), woken)
+
+
+def _one_of(name: str, words: tuple[str, ...]) -> str:
+    listed = ", ".join(f"'{word}'" for word in words)
+    return f"{name} IN ({listed})"

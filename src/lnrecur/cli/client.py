@@ -19,7 +19,7 @@ AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 _TIMEOUT_S: Final = 60.0
 """Longer than the daemon lets anybody wait for events."""
 _ADDRESS_VARIABLE: Final = "LNRECUR_HTTP_LISTEN"
-_ID: Final = re.compile(r"[0-9a-fA-F]{1,64}")
+_ID: Final = re.compile(r"[0-9a-fA-F]{1,66}")
 _WAY_OUT: Final = "start it with `lnrecur run`"
 
 
@@ -102,6 +102,16 @@ class Client:
             DaemonFailed: it cannot.
         """
         return self._ask("POST", path, json=dict(body or {}))
+
+    def delete(self, path: str) -> Any:
+        """DELETE and the JSON that comes back.
+
+        Raises:
+            DaemonUnreachable: nobody answers.
+            DaemonRefused: it says no.
+            DaemonFailed: it cannot.
+        """
+        return self._ask("DELETE", path)
 
     def _ask(self, method: str, path: str, **extra: Any) -> Any:
         try:

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "offer": "lnrecur.cli.offer:offer",
     "subscribe": "lnrecur.cli.subscribe:subscribe",
     "subscriptions": "lnrecur.cli.subscriptions:subscriptions",
+    "peers": "lnrecur.cli.peers:peers",
     "rules": "lnrecur.cli.rules:rules",
     "demo": "lnrecur.cli.demo:demo",
     "decode": "lnrecur.cli.decode:decode",

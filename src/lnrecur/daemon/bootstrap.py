@@ -9,16 +9,18 @@ import platformdirs
 
 from lnrecur.adapters.clock import SystemClock
 from lnrecur.adapters.entropy import SystemEntropy
-from lnrecur.adapters.link import LinkSettings, TcpPeerLink
+from lnrecur.adapters.link import TcpPeerLink
 from lnrecur.adapters.nodes.playmoney import PlayMoneyNode
 from lnrecur.adapters.store import open_sqlite_manager
-from lnrecur.daemon.config import APP, Home, Settings, split_listen
+from lnrecur.daemon.config import APP, Home, Settings, listen_list, split_listen
 from lnrecur.daemon.files import DaemonLock, read_seed, read_token
 from lnrecur.daemon.http.app import build_app
 from lnrecur.daemon.http.server import HttpServer, stop_on_signals
 from lnrecur.daemon.message_settings import message_router, message_settings
-from lnrecur.messaging.peer import PeerSettings
+from lnrecur.daemon.peer_book import PeerBook
+from lnrecur.daemon.peer_settings import link_settings
 from lnrecur.ports import PeerAddress
+from lnrecur.service.addresses import parse_host_and_port
 from lnrecur.service.assembly import Parts, Services
 from lnrecur.service.keyring import Keyring
 
@@ -40,7 +42,7 @@ async def run_daemon(home: Home, settings: Settings, tell: Callable[[str], None]
     token = read_token(home)
     lock = DaemonLock(home)
     clock, entropy = SystemClock(), SystemEntropy()
-    link = TcpPeerLink(keyring.identity, entropy, LinkSettings(session=PeerSettings(settings.chain_hash)))
+    link = TcpPeerLink(keyring.identity, entropy, link_settings(settings))
     try:
         node = PlayMoneyNode(
             playmoney_file(settings),
@@ -60,11 +62,10 @@ async def run_daemon(home: Home, settings: Settings, tell: Callable[[str], None]
                 ),
             )  # fmt: skip
             peer = await _listen_for_peers(link, settings)
-            for address in settings.peer_addresses:
-                link.keep(address)
+            peers = PeerBook(link, router, settings.peer_addresses, home.peers)
             link.start()
             stop = stop_on_signals()
-            app = build_app(services, settings, token, peer, stop.is_set)
+            app = build_app(services, settings, token, peer, stop.is_set, peers)
             server = HttpServer(app, settings.http_listen)
             lock.tell(http=server.address, peer=peer, node_id=keyring.node_id.hex())
             tell(f"lnrecur runs: PLAY MONEY, HTTP on {server.address}, peers on {peer or 'nothing (not listening)'}")
@@ -76,8 +77,10 @@ async def run_daemon(home: Home, settings: Settings, tell: Callable[[str], None]
 
 async def _listen_for_peers(link: TcpPeerLink, settings: Settings) -> str | None:
     """Our address as peers write it, or None if we listen nowhere."""
-    if not settings.peer_listen:
-        return None
-    host, port = split_listen(settings.peer_listen, "peer_listen")
-    bound = await link.listen(host, port)
-    return str(PeerAddress(link.node_id, host, bound))
+    bound = []
+    for text in listen_list(settings.peer_listen):
+        host, port = split_listen(text, "peer_listen")
+        bound.append((host, await link.listen(host, port)))
+    if settings.peer_address:
+        bound.insert(0, parse_host_and_port(settings.peer_address))
+    return str(PeerAddress(link.node_id, *bound[0])) if bound else None

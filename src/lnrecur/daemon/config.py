@@ -21,6 +21,7 @@ import tomli_w
 
 from lnrecur.bolt12 import Dialect
 from lnrecur.daemon.message_settings import RANGES, parse_channel, parse_route
+from lnrecur.daemon.peer_settings import PEER_RANGES, check_peer_settings
 from lnrecur.errors import UsageError
 from lnrecur.ports import PeerAddress
 from lnrecur.service.addresses import DEFAULT_PEER_PORT, parse_address
@@ -42,11 +43,25 @@ class Settings:
     chain: str = "regtest"
     """bitcoin, testnet, signet or regtest. Play money is refused on bitcoin."""
     peer_listen: str = f"127.0.0.1:{DEFAULT_PEER_PORT}"
-    """Where peers reach us, HOST:PORT; port 0 takes a free one, an empty text listens nowhere."""
+    """Where we listen for peers, HOST:PORT, or several; port 0 takes a free one, an empty text listens nowhere."""
+    peer_address: str = ""
+    """Where peers reach us from outside, HOST:PORT, if that is another place: behind a router, or an onion service."""
     http_listen: str = f"127.0.0.1:{DEFAULT_HTTP_PORT}"
     """Where the command and local applications reach the HTTP API."""
     peers: tuple[str, ...] = ()
     """Peers to stay connected to, ID@HOST:PORT."""
+    peers_inbound_max: int = 128
+    """Connections from outside at a time."""
+    peers_outbound_max: int = 64
+    """Connections that we dialled at a time, without those to kept peers."""
+    peer_messages_per_second: int = 10
+    """Onion messages taken from a peer that dialled us, on average; what is above is dropped."""
+    peer_bytes_per_second: int = 256 * 1024
+    """Bytes read from such a peer, on average; what is above is read later."""
+    socks5_proxy: str = ""
+    """A SOCKS5 proxy, HOST:PORT, such as Tor's 127.0.0.1:9050; empty: none."""
+    socks5_for: str = "onion"
+    """onion: the proxy is for .onion addresses; everything: for all dials."""
     message_burst: int = 4
     """Onion messages that go to one peer at once."""
     message_every_ms: int = 250
@@ -125,6 +140,11 @@ class Home:
     def database(self) -> Path:
         """Offers, subscriptions, events and books."""
         return self.data_dir / "lnrecur.sqlite"
+
+    @property
+    def peers(self) -> Path:
+        """The peers that were added while the daemon ran."""
+        return self.data_dir / "peers.json"
 
     @property
     def lock(self) -> Path:
@@ -219,6 +239,7 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "chain": tuple(CHAINS),
     "money_node": ("playmoney",),
     "relay": ("off", "on"),
+    "socks5_for": ("onion", "everything"),
     "dialect": tuple(dialect.value for dialect in Dialect),
     "log_level": ("debug", "info", "warning", "error"),
 }
@@ -247,10 +268,15 @@ def _check_whole(settings: Settings, sources: Mapping[str, str]) -> None:
     if settings.playmoney_file and not settings.playmoney_file.startswith(("/", "~")):
         told = f"begins with / or ~, so that all daemons find the same file, unlike {settings.playmoney_file!r}"
         raise refuse("playmoney_file", told)
-    for key, value in (("peer_listen", settings.peer_listen), ("http_listen", settings.http_listen)):
-        if (value or key == "http_listen") and _host_and_port(value) is None:
-            raise refuse(key, f"is HOST:PORT, not {value!r}")
-    for key, (least, most) in RANGES.items():
+    for key, values in (("peer_listen", listen_list(settings.peer_listen)), ("http_listen", [settings.http_listen])):
+        for value in values:
+            if _host_and_port(value) is None:
+                raise refuse(key, f"is HOST:PORT, not {value!r}")
+    try:
+        check_peer_settings(settings)
+    except UsageError as error:
+        raise refuse(error.field or "peers", str(error)) from error
+    for key, (least, most) in {**RANGES, **PEER_RANGES}.items():
         if not least <= (value := getattr(settings, key)) <= most:
             raise refuse(key, f"is from {least} to {most}, not {value}")
     for key, what, parse in _LISTS:
@@ -259,6 +285,11 @@ def _check_whole(settings: Settings, sources: Mapping[str, str]) -> None:
                 parse(text)
             except UsageError as error:
                 raise refuse(key, f"is a list of {what}: {error}") from error
+
+
+def listen_list(text: str) -> list[str]:
+    """The addresses of `peer_listen`, which stand between commas or spaces."""
+    return text.replace(",", " ").split()
 
 
 def split_listen(text: str, key: str) -> tuple[str, int]:

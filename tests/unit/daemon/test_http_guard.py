@@ -8,12 +8,19 @@ import httpx
 import pytest
 
 from helpers.api import NOW, TOKEN, Api, services_in_memory, serving
+from lnrecur.adapters.link import LinkSettings, TcpPeerLink
+from lnrecur.adapters.router import StaticRouter
 from lnrecur.daemon.config import Settings
-from lnrecur.daemon.http.app import BODY_MAX, routes_over
+from lnrecur.daemon.http.app import BODY_MAX, peer_routes, routes_over
+from lnrecur.daemon.http.peer_routes import PeerRoutes
 from lnrecur.daemon.http.routes import Routes
+from lnrecur.daemon.peer_book import PeerBook
+from lnrecur.messaging.peer import PeerSettings
 from lnrecur.ports import OfferRecord, StoreUnavailable
 from lnrecur.testing.memory_store import MemoryRecurrenceManager
+from lnrecur.testing.seeded_entropy import SeededEntropy
 from lnrecur.testing.virtual_clock import VirtualClock
+from lnrecur.values import REGTEST
 
 PAGE = Path(__file__).parents[3] / "docs" / "http-api.md"
 AUTHORIZED = f"Authorization: Bearer {TOKEN}".encode()
@@ -154,11 +161,13 @@ def test_a_bug_is_told_without_its_details() -> None:
         assert broken.get("/v1/info").status_code == 200
 
 
-def test_the_page_describes_every_route_and_no_other(api: Api) -> None:
+def test_the_page_describes_every_route_and_no_other(api: Api, tmp_path: Path) -> None:
+    link = TcpPeerLink(api.services.keyring.identity, SeededEntropy(1), LinkSettings(PeerSettings(REGTEST)))
+    about_peers = PeerRoutes(PeerBook(link, StaticRouter(), [], tmp_path / "peers.json"), api.clock)
     built = {
         (method, route.path)
-        for route in routes_over(Routes(api.services, Settings(), None))
+        for route in routes_over(Routes(api.services, Settings(), None)) + peer_routes(about_peers)
         for method in route.methods or ()
         if method != "HEAD"
     }
-    assert set(re.findall(r"^### (GET|POST) (/v1/\S+)$", PAGE.read_text(), re.MULTILINE)) == built
+    assert set(re.findall(r"^### (GET|POST|DELETE) (/v1/\S+)$", PAGE.read_text(), re.MULTILINE)) == built

@@ -9,12 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lnrecur.adapters.link import LinkSettings, ProxySettings
 from lnrecur.crypto.keys import PrivateKey
-from lnrecur.daemon.config import Home, Settings, load_settings, split_listen, write_settings
+from lnrecur.daemon.config import Home, Settings, listen_list, load_settings, split_listen, write_settings
 from lnrecur.daemon.message_settings import message_router, message_settings
+from lnrecur.daemon.peer_settings import link_settings
 from lnrecur.errors import UsageError
 from lnrecur.messaging.pacing import Pace
+from lnrecur.messaging.peer import PeerSettings
 from lnrecur.messaging.relay import RelayLimits
+from lnrecur.messaging.token_bucket import Rate
 from lnrecur.service.courier import MessageSettings
 from lnrecur.values import REGTEST, Msat, NodeId, ShortChannelId
 
@@ -89,6 +93,16 @@ WRONG: list[tuple[str, Any, str]] = [
     ("peers", PEER, "is a list of texts"),
     ("peers", [1], "is a list of texts"),
     ("peers", ["alice"], "write ID@HOST:PORT"),
+    ("peer_listen", "127.0.0.1:1, nowhere", "is HOST:PORT, not 'nowhere'"),
+    ("peer_address", "::1:x", "is HOST:PORT"),
+    ("peer_address", "short.onion:1", "56 characters"),
+    ("socks5_proxy", "127.0.0.1:0", "a port is a number from 1 to 65535"),
+    ("socks5_for", "tor", "is one of onion, everything"),
+    ("socks5_for", "everything", "set socks5_proxy too"),
+    ("peers_inbound_max", -1, "is from 0 to 10000"),
+    ("peers_outbound_max", 0, "is from 1 to 10000"),
+    ("peer_messages_per_second", 0, "is from 1 to"),
+    ("peer_bytes_per_second", 8191, "is from 8192 to"),
     ("relay", "yes", "is one of off, on"),
     ("relay_every_ms", 0, "is from 1 to 3600000, not 0"),
     ("message_burst", 0, "is from 1 to 10000, not 0"),
@@ -128,6 +142,31 @@ def test_routes_and_channels_of_the_settings_are_known_to_the_router() -> None:
     assert str(router.address(NodeId(bytes.fromhex(PEER[:66])))) == PEER
 
 
+def test_the_settings_about_peers_become_what_the_link_takes() -> None:
+    default = link_settings(Settings())
+    assert default == LinkSettings(PeerSettings(REGTEST))
+    told = Settings(
+        peers_inbound_max=7,
+        peers_outbound_max=3,
+        peer_messages_per_second=2,
+        peer_bytes_per_second=10_000,
+        socks5_proxy="[::1]:9050",
+        socks5_for="everything",
+    )
+    asked = link_settings(told)
+    assert (asked.inbound_max, asked.outbound_max) == (7, 3)
+    assert asked.from_strangers.onion_messages == Rate(2, 20)
+    assert asked.from_strangers.read == Rate(10_000, 40_000)
+    assert asked.proxy == ProxySettings("::1", 9050, everything=True)
+    proxy = link_settings(Settings(socks5_proxy="tor.example:9050")).proxy
+    assert proxy == ProxySettings("tor.example", 9050, everything=False)
+
+
+def test_several_addresses_to_listen_at_stand_between_commas_or_spaces() -> None:
+    assert listen_list("0.0.0.0:9737, [::]:9737") == ["0.0.0.0:9737", "[::]:9737"]
+    assert listen_list("") == []
+
+
 def test_a_wrong_value_in_the_file_names_the_file(home: Home) -> None:
     home.config.write_text('peer_listen = "nowhere"\n')
     with pytest.raises(UsageError, match="is HOST:PORT, not 'nowhere'") as raised:
@@ -163,6 +202,9 @@ SETTINGS = st.builds(
     Settings,
     chain=st.sampled_from(["testnet", "signet", "regtest"]),
     peer_listen=LISTEN | st.just(""),
+    peer_address=st.sampled_from(["", "node.example:9737"]),
+    socks5_proxy=st.sampled_from(["", "127.0.0.1:9050"]),
+    peers_inbound_max=st.integers(0, 10_000),
     http_listen=LISTEN,
     peers=st.lists(st.just(PEER), max_size=3).map(tuple),
     playmoney_file=st.just("") | st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map(lambda t: "/" + t),

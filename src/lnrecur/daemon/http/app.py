@@ -20,8 +20,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lnrecur.daemon.config import Settings
+from lnrecur.daemon.http.peer_routes import PeerRoutes
 from lnrecur.daemon.http.reading import NotFound
 from lnrecur.daemon.http.routes import Routes
+from lnrecur.daemon.peer_book import PeerBook
 from lnrecur.errors import Fault, LnrecurError
 from lnrecur.service.assembly import Services
 
@@ -47,10 +49,22 @@ def build_app(
     token: str,
     peer: str | None,
     stopping: Callable[[], bool] = lambda: False,
+    peers: PeerBook | None = None,
 ) -> ASGIApp:
-    """The ASGI application. `peer` is our address as peers write it; nobody waits for events once we are `stopping`."""
+    """The ASGI application.
+
+    Args:
+        services: the node's payee and payer.
+        settings: those in force.
+        token: what every request must show.
+        peer: our address as peers write it; None if we listen nowhere.
+        stopping: nobody waits for events once this is true.
+        peers: who is kept connected; None: there are no routes about peers.
+    """
+    kept = None if peers is None else peers.kept
+    routes = routes_over(Routes(services, settings, peer, stopping, kept))
     app = Starlette(
-        routes=routes_over(Routes(services, settings, peer, stopping)),
+        routes=routes if peers is None else routes + peer_routes(PeerRoutes(peers, services.parts.clock)),
         exception_handlers={LnrecurError: _lnrecur_error, HTTPException: _http_error, Exception: _bug},
     )
     app.router.redirect_slashes = False  # a path is right or it is not found
@@ -76,6 +90,14 @@ def routes_over(routes: Routes) -> list[Route]:
         Route("/v1/payments/{id}", payer.payment, methods=["GET"]),
         Route("/v1/payments/{id}/cancel", payer.cancel_payment, methods=["POST"]),
         Route("/v1/events", routes.events, methods=["GET"]),
+    ]
+
+
+def peer_routes(routes: PeerRoutes) -> list[Route]:
+    """The paths about peers."""
+    return [
+        Route("/v1/peers", _get_or_post(routes.peers, routes.add), methods=["GET", "POST"]),
+        Route("/v1/peers/{id}", routes.remove, methods=["DELETE"]),
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from starlette.requests import Request
@@ -41,13 +41,16 @@ class Routes:
         settings: Settings,
         peer: str | None,
         stopping: Callable[[], bool] = lambda: False,
+        kept: Callable[[], Iterable[NodeId]] | None = None,
     ) -> None:
+        """`kept` answers the kept peers; without it they are those of the settings."""
         self._services = services
         self.payer = PayerRoutes(services)
         self._manager = services.parts.manager
         self._settings = settings
         self._peer = peer
         self._stopping = stopping
+        self._kept = kept or (lambda: [address.node_id for address in settings.peer_addresses])
 
     async def info(self, request: Request) -> Response:
         """GET /v1/info: who we are and what moves the money."""
@@ -92,8 +95,7 @@ class Routes:
     def _kept_and_connected(self) -> list[NodeId]:
         """Where paths begin unless somebody chooses: at peers that are there to stay, in the order of the settings."""
         connected = self._services.courier.peers()
-        kept = dict.fromkeys(address.node_id for address in self._settings.peer_addresses)
-        return [peer for peer in kept if peer in connected][:INTRODUCTIONS_MAX]
+        return [peer for peer in dict.fromkeys(self._kept()) if peer in connected][:INTRODUCTIONS_MAX]
 
     async def offers(self, request: Request) -> Response:
         """GET /v1/offers."""

@@ -340,9 +340,13 @@ class Hand:
         """The contents of what it got."""
         return [delivered.contents for delivered in self.got if delivered.contents is not None]
 
-    async def say(self, to: Destination, kind: ContentsKind, data: bytes, *, path_id: bytes = bytes(32)) -> None:
+    async def say(
+        self, to: Destination, kind: ContentsKind, data: bytes, *, path_id: bytes = bytes(32),
+        reply_via: Sequence[RigNode] = ()
+    ) -> None:  # fmt: skip
         """Send contents with a reply path, and wait until everything that follows has happened."""
-        reply = self.messenger.reply_path(path_id, PrivateKey(self._entropy.take(32)))
+        via = [node.node_id for node in reply_via]
+        reply = self.messenger.reply_path(path_id, PrivateKey(self._entropy.take(32)), via)
         out = self.messenger.compose(to, MessageContents(kind, data), self._entropy.take(64), reply)
         await self._link.send(out.first_hop, out.message)
         await self._rig.settle()

@@ -55,12 +55,26 @@ class ReceiveOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentPath:
+    """A blinded path of an invoice with the aggregated terms of using it (BOLT 12 blinded_payinfo)."""
+
+    path: BlindedPath
+    fee_base_msat: Msat
+    fee_proportional_millionths: int
+    cltv_expiry_delta: int
+    htlc_minimum_msat: Msat
+    htlc_maximum_msat: Msat
+
+
+@dataclass(frozen=True, slots=True)
 class Receivable:
-    """What the node made of a receive order: enough to build a blinded payment path that ends at it."""
+    """What the node made of a receive order: enough to build a blinded payment path to it, or finished ones."""
 
     payment_hash: PaymentHash
     path_id: bytes
     final_cltv_delta: int
+    paths: tuple[PaymentPath, ...] = ()
+    """The paths to put into the invoice, by a node that accepts only paths of its own making; empty: build them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +124,6 @@ class Receipt:
     amount_msat: Msat
     context: bytes
     at: UnixSeconds
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentPath:
-    """A blinded path of an invoice with the aggregated terms of using it (BOLT 12 blinded_payinfo)."""
-
-    path: BlindedPath
-    fee_base_msat: Msat
-    fee_proportional_millionths: int
-    cltv_expiry_delta: int
-    htlc_minimum_msat: Msat
-    htlc_maximum_msat: Msat
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from lnrecur.bolt12.invoice import VerifiedInvoice, write_invoice
 from lnrecur.bolt12.invoice_request import VerifiedInvoiceRequest
 from lnrecur.crypto.keys import PrivateKey, derive_key
 from lnrecur.onion.errors import PathImpossible
-from lnrecur.onion.payment_path import RelayTerms, build_payment_path
-from lnrecur.ports import InboundEdge, MoneyNode, MoneyNodeError, NodeInfo, Receivable, ReceiveOrder
+from lnrecur.onion.payment_path import AggregatedTerms, RelayTerms, build_payment_path
+from lnrecur.ports import InboundEdge, MoneyNode, MoneyNodeError, NodeInfo, PaymentPath, Receivable, ReceiveOrder
 from lnrecur.recurrence.effects import IssueInvoice
 from lnrecur.recurrence.receive_context import ReceiveContext
 from lnrecur.service.keyring import Keyring
@@ -65,11 +65,14 @@ class Invoicer:
             context=context.seal(self._keyring.contexts),
         )
         receivable = await self._node.register(order)
+        paths = [(path.path, _payinfo(path)) for path in receivable.paths] or await self._build(receivable, issued)
+        return write_invoice(request, _values(issued, receivable, paths, key.point)).sign(key)
+
+    async def _build(self, receivable: Receivable, issued: IssueInvoice) -> list[tuple[BlindedPath, BlindedPayinfo]]:
         info = await self._node.info()
         edges = list(await self._node.inbound_edges())
         routes: list[tuple[InboundEdge, ...]] = [(edge,) for edge in edges] or [()]
-        paths = self._paths(routes, receivable, info, issued)
-        return write_invoice(request, _values(issued, receivable, paths, key.point)).sign(key)
+        return self._paths(routes, receivable, info, issued)
 
     def _paths(
         self, routes: list[tuple[InboundEdge, ...]], receivable: Receivable, info: NodeInfo, issued: IssueInvoice
@@ -112,14 +115,17 @@ class Invoicer:
             htlc_minimum=Msat(1),
             final_cltv_delta=receivable.final_cltv_delta,
         )
-        payinfo = BlindedPayinfo(
-            terms.fee_base_msat,
-            terms.fee_proportional_millionths,
-            terms.cltv_expiry_delta,
-            terms.htlc_minimum_msat,
-            terms.htlc_maximum_msat,
-        )
-        return path, payinfo
+        return path, _payinfo(terms)
+
+
+def _payinfo(terms: AggregatedTerms | PaymentPath) -> BlindedPayinfo:
+    return BlindedPayinfo(
+        terms.fee_base_msat,
+        terms.fee_proportional_millionths,
+        terms.cltv_expiry_delta,
+        terms.htlc_minimum_msat,
+        terms.htlc_maximum_msat,
+    )
 
 
 def _relay(edge: InboundEdge) -> RelayTerms:

@@ -1,0 +1,60 @@
+"""Two real LDK nodes with a channel between them, shared by all tests of this folder."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from peers.ldk.install import LdkMissing, install, is_required
+from peers.ldk.nodes import START, LdkNodes, open_channel
+from peers.ldk.sidecar import LdkSidecar
+
+_facts: list[str] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests here share one event loop, because they share the processes."""
+    for item in items:
+        if "peers/ldk" in item.nodeid:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _facts:
+        terminalreporter.section("LDK")
+        for fact in _facts:
+            terminalreporter.line(fact)
+
+
+@pytest.fixture(scope="session")
+def ldk_installed() -> None:
+    began = time.monotonic()
+    try:
+        install()
+    except LdkMissing as missing:
+        if is_required():
+            pytest.fail(str(missing), pytrace=False)
+        pytest.skip(str(missing))
+    _facts.append(f"installed, or found installed, in {time.monotonic() - began:.1f} s")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def ldk(ldk_installed: None) -> AsyncIterator[LdkNodes]:
+    began = time.monotonic()
+    payer, payee = await asyncio.gather(*[LdkSidecar.start(bytes([index]) * 32, START) for index in (0x11, 0x12)])
+    started = time.monotonic()
+    await open_channel(payer, payee)
+    _facts.append(f"{payer.version.banner}, node {payer.version.node}")
+    _facts.append(
+        f"2 nodes started in {started - began:.1f} s, channel usable {time.monotonic() - started:.1f} s later"
+    )
+    yield LdkNodes(payer, payee)
+    memory = [await node.call("memory") for node in (payer, payee)]
+    _facts.append(
+        f"memory at the end: {memory[0]} and {memory[1]} MB; {time.monotonic() - began:.1f} s from start to end"
+    )
+    await asyncio.gather(payer.stop(), payee.stop())

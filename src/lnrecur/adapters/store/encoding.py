@@ -30,6 +30,7 @@ from lnrecur.recurrence.effects import (
     SendInvoiceRequest,
     StoredEffect,
 )
+from lnrecur.recurrence.errors import RecurrenceError
 from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.offering import OfferPolicy
 from lnrecur.recurrence.outbound_model import Outbound
@@ -115,5 +116,5 @@ def _unwrap(expected: type[_T], text: str) -> _T:
         if envelope.v != ENCODING_VERSION:
             raise UnknownEncoding(envelope.v, ENCODING_VERSION)
         return msgspec.json.decode(envelope.body, type=expected)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecurrenceError) as error:  # the second: a value that refuses to exist
         raise UnreadableRow(f"a stored value cannot be read: {error}") from error

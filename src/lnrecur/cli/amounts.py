@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import click
 
 from lnrecur.errors import UsageError
+from lnrecur.recurrence.words import currency_exponent, price_in_words
 from lnrecur.values import MSAT_PER_SAT, Msat
 from lnrecur.wire.integers import U32_MAX, U64_MAX
 
@@ -18,6 +20,14 @@ _AMOUNT: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 """Separators stand between groups of three: whoever writes 0,5 for a half must not pay 5."""
+_FIAT: Final = re.compile(
+    r"(?P<whole>\d{1,3}(?:,\d{3})+|\d{1,3}(?:_\d{3})+|\d{1,18})(?:\.(?P<part>\d{1,4}))?\s*(?P<currency>[A-Za-z]{3})",
+    re.ASCII,
+)
+_PERCENT: Final = re.compile(r"(?P<whole>\d{1,3})(?:\.(?P<part>\d{1,4}))?\s*%?", re.ASCII)
+_RETRY_COUNTS: Final = {"factor": "factor", "jitter": "jitter_percent", "tries": "tries_max"}
+_COUNT_DIGITS_MAX: Final = 9
+_MINOR_MAX: Final = 2**63 - 1
 _EVERY: Final = re.compile(r"(?P<count>\d{0,12})\s*(?P<unit>[a-z]+)", re.IGNORECASE | re.ASCII)
 _MOMENT_DIGITS_MAX: Final = 20
 _QUOTE_MAX: Final = 60
@@ -50,6 +60,68 @@ def parse_amount(text: str) -> Msat:
     if msat > U64_MAX:
         raise UsageError(f"{_quoted(text)} is more than there can be")
     return Msat(msat)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """An amount as a person says it: in msat, or in minor units of a currency."""
+
+    amount: int
+    currency: str | None = None
+
+
+def parse_price(text: str) -> Price:
+    """An amount as `parse_amount` reads it, or one in a currency: `9.99EUR`, `1,000 JPY`.
+
+    Raises:
+        UsageError: neither, or finer than the currency's minor unit.
+    """
+    found = _FIAT.fullmatch(text.strip())
+    if found is None or found["currency"].lower() == "sat":
+        return Price(parse_amount(text))
+    currency, part = found["currency"].upper(), found["part"] or ""
+    exponent = currency_exponent(currency)
+    if len(part) > exponent:
+        told = f"has no smaller unit than {price_in_words(1, currency)}"
+        raise UsageError(f"{_quoted(text)}: {currency} {told}")
+    whole = int(found["whole"].replace(",", "").replace("_", ""))
+    minor = whole * 10**exponent + int(part.ljust(exponent, "0") or "0")
+    if minor > _MINOR_MAX:
+        raise UsageError(f"{_quoted(text)} is more than there can be")
+    return Price(minor, currency)
+
+
+def parse_percent(text: str) -> int:
+    """`5`, `5%` or `2.5 %`, in parts per million; at most 100 %.
+
+    Raises:
+        UsageError: not a percentage, or a finer one.
+    """
+    found = _PERCENT.fullmatch(text.strip())
+    ppm = -1 if found is None else int(found["whole"]) * 10_000 + int((found["part"] or "0").ljust(4, "0"))
+    if not 0 <= ppm <= 1_000_000:
+        raise UsageError(f"{_quoted(text)} is no percentage: write 5, 5% or 2.5%, at most 100")
+    return ppm
+
+
+def parse_retry(text: str) -> dict[str, int | None]:
+    """`first=5s,factor=2,cap=15min,jitter=25,tries=10` (any of them), as the API wants it; `tries=none`: no limit.
+
+    Raises:
+        UsageError: an unknown word, or a value that is none.
+    """
+    told: dict[str, int | None] = {}
+    for part in text.split(","):
+        name, _, value = (piece.strip().lower() for piece in part.partition("="))
+        if name in ("first", "cap"):
+            told["first_delay_s" if name == "first" else "cap_s"] = parse_seconds(value)
+        elif name == "tries" and value == "none":
+            told["tries_max"] = None
+        elif name in _RETRY_COUNTS and value.isascii() and value.isdigit() and len(value) <= _COUNT_DIGITS_MAX:
+            told[_RETRY_COUNTS[name]] = int(value)
+        else:
+            raise UsageError(f"{_quoted(part)} says nothing about tries: write first=5s,factor=2,cap=15min,tries=10")
+    return told
 
 
 def parse_every(text: str) -> tuple[str, int]:
@@ -147,6 +219,9 @@ class Parsed(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
+PRICE: Final = Parsed("price", parse_price)
+PERCENT: Final = Parsed("percent", parse_percent)
+RETRY: Final = Parsed("policy", parse_retry)
 AMOUNT: Final = Parsed("amount", parse_amount)
 EVERY: Final = Parsed("period", parse_every)
 SECONDS: Final = Parsed("duration", parse_seconds)

@@ -25,6 +25,8 @@ COMMANDS: Final = {
     "offer": "lnrecur.cli.offer:offer",
     "subscribe": "lnrecur.cli.subscribe:subscribe",
     "subscriptions": "lnrecur.cli.subscriptions:subscriptions",
+    "pay": "lnrecur.cli.pay:pay",
+    "payments": "lnrecur.cli.payments:payments",
     "peers": "lnrecur.cli.peers:peers",
     "rules": "lnrecur.cli.rules:rules",
     "demo": "lnrecur.cli.demo:demo",

@@ -9,16 +9,18 @@ from typing import Any, Final
 import click
 
 from lnrecur.bolt12 import Offer
-from lnrecur.cli.amounts import AMOUNT, MOMENT
+from lnrecur.cli.amounts import Price
 from lnrecur.cli.authorisation import Authorisation
 from lnrecur.cli.client import Client, home_option
 from lnrecur.cli.decode import read_offer
 from lnrecur.cli.errors import EXIT_FAILED
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, printable
+from lnrecur.cli.payer_options import limit_options, mandate_body, terms_body, terms_options
 from lnrecur.daemon.config import Home
 from lnrecur.errors import UsageError
-from lnrecur.recurrence.mandate import Mandate
-from lnrecur.recurrence.outbound_model import Terms, Trigger
+from lnrecur.recurrence.mandate import SLIPPAGE_PPM, FiatLimit, Mandate
+from lnrecur.recurrence.outbound_terms import Missed, PayAt, Terms, Trigger
+from lnrecur.values import Msat
 
 _PURPOSE_MAX: Final = 2000
 
@@ -26,15 +28,13 @@ _PURPOSE_MAX: Final = 2000
 @click.command("subscribe")
 @click.argument("offer_text", metavar="LNO")
 @click.option("--via", metavar="ID@HOST:PORT", multiple=True, help="Where the payee, or a node before it, is dialled.")
-@click.option("--max-per-period", type=AMOUNT, help="Most to pay for one period.  [default: the offer's price]")
-@click.option("--max-total", type=AMOUNT, help="Most to pay in all.")
-@click.option("--max-payments", type=click.IntRange(min=1), help="Most payments to make.")
-@click.option("--until", type=MOMENT, help="No payments from this moment on.")
+@limit_options(amending=False)
 @click.option("--start", type=click.IntRange(min=0), help="Period to begin with, for offers with a base.")
 @click.option("--quantity", type=click.IntRange(min=1), help="How many, for offers that sell several.")
 @click.option("--note", help="A note to the payee; it can be read by them.")
 @click.option("--ask-each-time", is_flag=True, help="Pay no period without `lnrecur subscriptions approve`.")
 @click.option("--catch-up", is_flag=True, help="Pay periods that were missed, late and in order, instead of stopping.")
+@terms_options()
 @click.option("--yes", is_flag=True, help="Authorise without being asked.")
 @home_option
 @json_option
@@ -50,21 +50,14 @@ def subscribe(offer_text: str, via: tuple[str, ...], yes: bool, home: Home, as_j
         _ask(Authorisation(offer, recurrence, mandate, _terms(asked), time.time_ns() // 10**9))
     body = {
         "offer": offer.to_text(),
-        "mandate": {
-            "max_per_period_msat": mandate.max_per_period_msat,
-            "max_total_msat": mandate.max_total_msat,
-            "max_payments": mandate.max_payments,
-            "ends_at": mandate.ends_at,
-            "fee_base_msat": mandate.fee_base_msat,
-            "fee_ppm": mandate.fee_ppm,
-            "purpose": mandate.purpose,
-        },
+        "mandate": mandate_body(mandate),
         "via": list(via),
         "start": asked["start"],
         "quantity": asked["quantity"],
         "payer_note": asked["note"],
         "trigger": "on_approval" if asked["ask_each_time"] else "automatic",
         "missed": "catch_up" if asked["catch_up"] else "stop",
+        **terms_body(asked),
     }
     answer = client.post("/v1/subscriptions", body)
     if as_json:
@@ -75,25 +68,35 @@ def subscribe(offer_text: str, via: tuple[str, ...], yes: bool, home: Home, as_j
 
 
 def _mandate(offer: Offer, asked: dict[str, Any]) -> Mandate:
-    if offer.currency is not None:
-        raise UsageError(f"this offer is priced in {offer.currency}; this version pays offers in sat", field="offer")
-    limit = asked["max_per_period"]
+    limit: Price | None = asked["max_per_period"]
     if limit is None and offer.amount is None:
         raise UsageError("this offer leaves the amount to you: say --max-per-period", field="max_per_period")
     if limit is None:
-        limit = (offer.amount or 0) * (asked["quantity"] or 1)
+        limit = Price((offer.amount or 0) * (asked["quantity"] or 1), offer.currency)
+    slippage = SLIPPAGE_PPM if asked["slippage"] is None else asked["slippage"]
+    usual = Mandate(Msat(0))
     return Mandate(
-        max_per_period_msat=limit,
+        max_per_period_msat=Msat(limit.amount) if limit.currency is None else None,
+        fiat=None if limit.currency is None else FiatLimit(limit.currency, limit.amount, slippage),
         max_total_msat=asked["max_total"],
         max_payments=asked["max_payments"],
         ends_at=asked["until"],
+        fee_ppm=usual.fee_ppm if asked["fee_ppm"] is None else asked["fee_ppm"],
+        fee_max_msat=asked["max_fee"],
+        catch_up_max=usual.catch_up_max if asked["catch_up_max"] is None else asked["catch_up_max"],
         purpose=printable(offer.description or "")[:_PURPOSE_MAX],
     )
 
 
 def _terms(asked: dict[str, Any]) -> Terms:
-    trigger = Trigger.ON_APPROVAL if asked["ask_each_time"] else Trigger.AUTOMATIC
-    return Terms(trigger=trigger, start=asked["start"], quantity=asked["quantity"])
+    return Terms(
+        trigger=Trigger.ON_APPROVAL if asked["ask_each_time"] else Trigger.AUTOMATIC,
+        missed=Missed.CATCH_UP if asked["catch_up"] else Missed.STOP,
+        start=asked["start"],
+        quantity=asked["quantity"],
+        pay_at=PayAt((asked["pay_at"] or "start").replace("-", "_")),
+        margin_s=asked["margin"] or 0,
+    )
 
 
 def _ask(authorisation: Authorisation) -> None:

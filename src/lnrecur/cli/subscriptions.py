@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from lnrecur.cli.amounts import AMOUNT, MOMENT
 from lnrecur.cli.client import Client, home_option, path_to
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, print_table, printable
+from lnrecur.cli.payer_orders import amend, approve, decline
 from lnrecur.cli.times import local_time
 from lnrecur.daemon.config import Home
-from lnrecur.errors import UsageError
+from lnrecur.recurrence.mandate import FiatLimit
+from lnrecur.recurrence.retry import RetryPolicy
 from lnrecur.recurrence.words import amount_in_words
 
 
 @click.group("subscriptions")
 def subscriptions() -> None:
-    """List, show, cancel and approve subscriptions."""
+    """List, show and steer subscriptions."""
 
 
 @subscriptions.command("list")
@@ -32,7 +33,7 @@ def list_(role: str | None, home: Home, as_json: bool) -> None:
         return
     rows = [
         (told["id"][:12], told["role"], told["phase"], printable(told["description"] or ""), str(told["payments"]),
-         amount_in_words(told["total_msat"]), local_time(told.get("next_at")))
+         amount_in_words(told["total_msat"]), _next(told))
         for told in answer["subscriptions"]
     ]  # fmt: skip
     if not rows:
@@ -83,31 +84,68 @@ def cancel(subscription_id: str, home: Home, as_json: bool) -> None:
     click.echo(f"{told['id'][:12]}: {told['phase']}")
 
 
-@subscriptions.command("approve")
+@subscriptions.command("pause")
 @click.argument("subscription_id", metavar="ID")
-@click.option("--max-per-period", type=AMOUNT, help="Agree to this limit for all periods from now on.")
-@click.option("--max-total", type=AMOUNT, help="... and to this total.")
-@click.option("--max-payments", type=click.IntRange(min=1), help="... and to this number of payments.")
-@click.option("--until", type=MOMENT, help="... and to this end.")
 @home_option
 @json_option
-def approve(subscription_id: str, home: Home, as_json: bool, **asked: Any) -> None:
-    """Agree to the payment that waits, once; with limits, to a new mandate."""
-    body: dict[str, Any] = {}
-    if any(value is not None for value in asked.values()):
-        if asked["max_per_period"] is None:
-            raise UsageError("a new mandate needs --max-per-period too", field="max_per_period")
-        body["mandate"] = {
-            "max_per_period_msat": asked["max_per_period"],
-            "max_total_msat": asked["max_total"],
-            "max_payments": asked["max_payments"],
-            "ends_at": asked["until"],
-        }
-    told = Client(home).post(path_to("subscriptions", subscription_id, "approve"), body)
+def pause(subscription_id: str, home: Home, as_json: bool) -> None:
+    """Pay nothing until resumed. A payment that is on its way at this moment is followed to its end."""
+    told = Client(home).post(path_to("subscriptions", subscription_id, "pause"))
+    if as_json:
+        print_json(told)
+        return
+    click.echo(f"{told['id'][:12]}: {told['phase']}{' (once its payment has ended)' if told['pause_asked'] else ''}")
+    click.echo(_while_paused(told))
+
+
+@subscriptions.command("resume")
+@click.argument("subscription_id", metavar="ID")
+@home_option
+@json_option
+def resume(subscription_id: str, home: Home, as_json: bool) -> None:
+    """Go on after a pause."""
+    told = Client(home).post(path_to("subscriptions", subscription_id, "resume"))
     if as_json:
         print_json(told)
         return
     click.echo(f"{told['id'][:12]}: {told['phase']}")
+    if told["missed_periods"]:
+        click.echo(
+            f"{_periods(told['missed_periods'])} passed unpaid and will be paid now, as far as the payee allows."
+        )
+
+
+for command in (approve, decline, amend):
+    subscriptions.add_command(command)
+
+
+def _while_paused(told: dict[str, Any]) -> str:
+    """What happens to the periods that pass, in words."""
+    window = told["next_window"]
+    if window is None:
+        return "The first payment waits until you resume."
+    closes = local_time(window["closes"])
+    if told["missed"] == "catch_up":
+        return (
+            f"Resume before {closes} to miss no period. Later ones are told as missed, and paid when you resume: late, "
+            "in order, as far as the payee allows."
+        )
+    return (
+        f"Resume before {closes}: the period whose pay window closes then is missed otherwise, and a missed period "
+        "ends this subscription (amend it with --catch-up to pay late instead)."
+    )
+
+
+def _periods(count: int) -> str:
+    return "1 period" if count == 1 else f"{count:,} periods"
+
+
+def _next(told: dict[str, Any]) -> str:
+    """When something happens next, and the how manieth try it is."""
+    trying = told.get("next_try")
+    if trying is None:
+        return local_time(told.get("next_at"))
+    return f"{local_time(trying['at'])} (try {trying['try']})"
 
 
 def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
@@ -128,17 +166,57 @@ def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
         facts.append(("problem", printable(told["problem"])))
     if told.get("awaiting_msat") is not None:
         facts.append(("waits for", f"your approval of {amount_in_words(told['awaiting_msat'])}"))
+    if told.get("new_terms"):
+        facts.append(("new offer", f"{printable(told['new_terms'])}: approve to move to it, or decline"))
     if told.get("next_at"):
         facts.append(("next", local_time(told["next_at"])))
-    if told.get("mandate"):
-        facts.append(("mandate", _mandate(told["mandate"])))
+    if told["role"] == "payer":
+        facts += _payer_facts(told)
     if told.get("payer_note"):
         facts.append(("note", printable(told["payer_note"])))
     return facts
 
 
+def _payer_facts(told: dict[str, Any]) -> list[tuple[str, str]]:
+    """What only the payer knows of a subscription: its tries, its mandate, its terms."""
+    facts = []
+    trying, window = told["next_try"], told["next_window"]
+    if trying is not None:
+        facts.append(("next try", f"{trying['what']} no. {trying['try']} at {local_time(trying['at'])}"))
+    if window is not None:
+        facts.append(("pay window", f"from {local_time(window['opens'])} to {local_time(window['closes'])}"))
+    if told["missed_periods"]:
+        facts.append(("behind", f"{_periods(told['missed_periods'])} missed"))
+    if told["paid_elsewhere"]:
+        facts.append(("elsewhere", f"{_periods(told['paid_elsewhere'])} paid by another daemon with your seed"))
+    if told["waived"]:
+        facts.append(("waived", f"{_periods(told['waived'])} the payee wants nothing for"))
+    facts.append(("mandate", _mandate(told["mandate"])))
+    facts.append(
+        ("pays", f"{_WHEN[told['pay_at']]}, {_WHO[told['trigger']]}; a missed period {_MISSED[told['missed']]}")
+    )
+    facts += [(f"{what} retry", _retry(told[f"{what}_retry"])) for what in ("request", "payment")]
+    return facts
+
+
+_WHEN: Final = {"start": "when a period starts", "earliest": "when the pay window opens",
+                "before_end": "before the pay window closes"}  # fmt: skip
+_WHO: Final = {"automatic": "by itself", "on_approval": "after your approval"}
+_MISSED: Final = {"stop": "ends it", "catch_up": "is paid late"}
+
+
+def _retry(told: dict[str, Any]) -> str:
+    return RetryPolicy(**told).in_words()
+
+
 def _mandate(told: dict[str, Any]) -> str:
-    limits = [f"at most {amount_in_words(told['max_per_period_msat'])} per period"]
+    limits = []
+    if told["fiat"] is not None:
+        fiat = told["fiat"]
+        limit = FiatLimit(fiat["currency"], fiat["max_per_period_minor"], fiat["slippage_ppm"])
+        limits.append(f"at most {limit.in_words()} per period")
+    if told["max_per_period_msat"] is not None:
+        limits.append(f"at most {amount_in_words(told['max_per_period_msat'])} per period")
     if told["max_total_msat"] is not None:
         limits.append(f"{amount_in_words(told['max_total_msat'])} in all")
     if told["max_payments"] is not None:

@@ -58,7 +58,7 @@ def price_in_words(amount: int, currency: str | None) -> str:
     """A price as an offer names it: msat, or minor units of an ISO 4217 currency; "5.00 USD", "100 JPY"."""
     if currency is None:
         return amount_in_words(amount)
-    exponent = _exponent(currency)
+    exponent = currency_exponent(currency)
     whole, minor = divmod(amount, 10**exponent)
     return f"{whole:,}.{minor:0{exponent}} {currency}" if exponent else f"{whole:,} {currency}"
 
@@ -104,7 +104,8 @@ def _date_and_time(unix: int) -> tuple[str, str]:
     return f"{year:04}-{month:02}-{day:02}", f"{hour:02}:{minute:02}:{second:02}"
 
 
-def _exponent(currency: str) -> int:
+def currency_exponent(currency: str) -> int:
+    """How many decimals the minor unit of a currency stands for (ISO 4217); a code we do not know has hundredths."""
     whole = currency.startswith("X") and currency not in _HUNDREDTHS_WITH_X
     return _EXPONENT_OF.get(currency, 0 if whole else _USUAL_EXPONENT)
 

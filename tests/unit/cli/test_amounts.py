@@ -11,7 +11,17 @@ from click.testing import CliRunner
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lnrecur.cli.amounts import AMOUNT, parse_amount, parse_every, parse_moment, parse_seconds
+from lnrecur.cli.amounts import (
+    AMOUNT,
+    Price,
+    parse_amount,
+    parse_every,
+    parse_moment,
+    parse_percent,
+    parse_price,
+    parse_retry,
+    parse_seconds,
+)
 from lnrecur.errors import UsageError
 from lnrecur.wire.integers import U32_MAX, U64_MAX
 
@@ -168,16 +178,20 @@ def test_every_date_is_counted_exactly(moment: datetime) -> None:
 NEARLY = st.from_regex(r"[0-9,._]{0,12} ?(s|sat|msat|min|m|mo|d|Y|)", fullmatch=True)
 
 
-@pytest.mark.parametrize("parse", [parse_amount, parse_every, parse_seconds, parse_moment])
+@pytest.mark.parametrize(
+    "parse", [parse_amount, parse_every, parse_seconds, parse_moment, parse_price, parse_percent, parse_retry]
+)
 @given(text=st.text() | NEARLY | st.from_regex(r"\d{1,4}-\d{1,2}-\d{1,2}(T\d\d:\d\d)?(Z|[+-]\d\d:\d\d)?"))
 def test_no_text_whatever_leads_to_anything_but_a_refusal(parse: Callable[[str], Any], text: str) -> None:
     try:
         found = parse(text)
     except UsageError:
         return
-    number = found[1] if isinstance(found, tuple) else found
-    assert type(number) is int
-    assert 0 <= number <= U64_MAX
+    if isinstance(found, dict):
+        numbers = [number for number in found.values() if number is not None]
+    else:
+        numbers = [found[1] if isinstance(found, tuple) else found.amount if isinstance(found, Price) else found]
+    assert all(type(number) is int and 0 <= number <= U64_MAX for number in numbers)
 
 
 def test_a_wrong_value_names_its_option() -> None:
@@ -190,3 +204,49 @@ def test_a_wrong_value_names_its_option() -> None:
     assert refused.exit_code == 2
     assert "Invalid value for '--amount': '0,5' is no amount: write 1000sat" in refused.stderr
     assert CliRunner().invoke(command, []).stdout == "5\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "price"),
+    [
+        ("9.99EUR", Price(999, "EUR")),
+        ("9.9 eur", Price(990, "EUR")),
+        ("1,000 JPY", Price(1000, "JPY")),
+        ("1.5KWD", Price(1500, "KWD")),
+        ("0.05 USD", Price(5, "USD")),
+        ("1000sat", Price(1_000_000)),
+        ("0.5 SAT", Price(500)),
+        ("7", Price(7000)),
+    ],
+)
+def test_a_price_is_in_sat_or_in_a_currency(text: str, price: Price) -> None:
+    assert parse_price(text) == price
+
+
+@pytest.mark.parametrize("text", ["9.999EUR", "1.5JPY", "EUR", "9,9EUR", "-1EUR", "5 EURO", "999999999999999999EUR"])
+def test_what_is_no_price_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_price(text)
+
+
+@pytest.mark.parametrize(("text", "ppm"), [("5", 50_000), ("2.5%", 25_000), ("0", 0), ("100 %", 1_000_000)])
+def test_a_percentage_is_read_as_parts_per_million(text: str, ppm: int) -> None:
+    assert parse_percent(text) == ppm
+
+
+@pytest.mark.parametrize("text", ["", "-1", "100.1", "five", "1.23456"])
+def test_what_is_no_percentage_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is no percentage"):
+        parse_percent(text)
+
+
+def test_a_retry_policy_is_read_in_any_order() -> None:
+    told = parse_retry("tries=3, first=5s,cap=15min,factor=4,jitter=0")
+    assert told == {"first_delay_s": 5, "factor": 4, "cap_s": 900, "jitter_percent": 0, "tries_max": 3}
+    assert parse_retry("tries=none") == {"tries_max": None}
+
+
+@pytest.mark.parametrize("text", ["", "first", "first=soon", "tries=-1", "often=1", "factor=1.5"])
+def test_what_says_nothing_about_tries_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_retry(text)

@@ -174,18 +174,24 @@ def test_an_input_that_ends_is_no_yes(lnrecur: Commands) -> None:
 def test_with_yes_nobody_is_asked_and_json_is_one_document(lnrecur: Commands) -> None:
     result = lnrecur.run(
         "subscribe", f"lightning:{OFFER}", "--yes", "--json", "--max-per-period", "2000sat", "--max-total", "9000sat",
-        "--note", "hi", "--ask-each-time", "--catch-up",
+        "--note", "hi", "--ask-each-time", "--catch-up", "--catch-up-max", "4", "--fee-ppm", "500", "--max-fee",
+        "20sat", "--pay-at", "before-end", "--margin", "1h", "--jitter", "0", "--payment-retry", "first=9s,tries=3",
     )  # fmt: skip
     assert (result.exit_code, result.stderr) == (0, "")
     told = json.loads(result.stdout)
     assert (told["trigger"], told["missed"]) == ("on_approval", "catch_up")
+    assert (told["pay_at"], told["margin_s"], told["jitter_s"]) == ("before_end", 3600, 0)
+    assert (told["payment_retry"]["first_delay_s"], told["payment_retry"]["tries_max"]) == (9, 3)
     assert told["mandate"] == {
         "max_per_period_msat": 2_000_000,
         "max_total_msat": 9_000_000,
         "max_payments": None,
         "ends_at": None,
         "fee_base_msat": 10_000,
-        "fee_ppm": 10_000,
+        "fee_ppm": 500,
+        "fee_max_msat": 20_000,
+        "catch_up_max": 4,
+        "fiat": None,
         "purpose": "coffee club",
     }
 
@@ -206,7 +212,10 @@ REFUSED = [
     (("nonsense",), "begins with letters and a 1"),
     ((OFFER[:-3],), ""),
     ((an_offer(None),), "has no recurrence"),
-    ((an_offer(MONTHLY, currency="EUR", amount=500),), "priced in EUR"),
+    ((an_offer(MONTHLY, currency="EUR", amount=500),), "no exchange rates"),
+    ((OFFER, "--max-per-period", "9.999EUR"), "no smaller unit than 0.01 EUR"),
+    ((OFFER, "--request-retry", "often"), "says nothing about tries"),
+    ((OFFER, "--slippage", "101"), "is no percentage"),
     ((an_offer(MONTHLY, amount=None),), "say --max-per-period"),
     ((an_offer(MONTHLY, absolute_expiry=1),), "[O7]"),
     ((OFFER, "--start", "1"), "[Q3]"),

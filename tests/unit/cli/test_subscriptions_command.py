@@ -88,6 +88,57 @@ def test_new_limits_say_how_much_per_period(lnrecur: Commands) -> None:
     assert lnrecur.ask("subscriptions", "show", name)["phase"] == "needs_approval"
 
 
+def test_what_waits_is_declined_and_that_is_the_end(lnrecur: Commands) -> None:
+    name = waiting(lnrecur, "--ask-each-time")
+    assert lnrecur.run("subscriptions", "decline", name).stdout == f"{name[:12]}: cancelled\n"
+
+
+def test_a_pause_says_what_it_means_and_a_resume_ends_it(lnrecur: Commands) -> None:
+    name = subscribe(lnrecur)
+    paused = lnrecur.run("subscriptions", "pause", name[:12])
+    assert (paused.exit_code, paused.stdout) == (
+        0,
+        f"{name[:12]}: paused\nThe first payment waits until you resume.\n",
+    )
+    resumed = lnrecur.run("subscriptions", "resume", name[:12])
+    assert (resumed.exit_code, resumed.stdout) == (0, f"{name[:12]}: awaiting_first_invoice\n")
+    assert lnrecur.run("subscriptions", "resume", name).exit_code == 2
+
+
+def test_an_amendment_shows_what_it_changed(lnrecur: Commands) -> None:
+    name = subscribe(lnrecur, "--max-total", "5000sat")
+    result = lnrecur.run(
+        "subscriptions", "amend", name[:12], "--max-per-period", "1500sat", "--max-total", "none", "--catch-up",
+        "--jitter", "none", "--request-retry", "first=7s",
+    )  # fmt: skip
+    assert (result.exit_code, result.stderr) == (0, "")
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert ["max_per_period_msat", "1000000", "1500000"] in rows
+    assert ["max_total_msat", "5000000", "none"] in rows
+    assert ["missed", "stop", "catch_up"] in rows
+    shown = lnrecur.run("subscriptions", "show", name).stdout
+    for told in ("at most 1,500 sat per period", "after 7 s, then 2 times", "is paid late", "request no."):
+        assert told in shown
+    again = lnrecur.run("subscriptions", "amend", name, "--catch-up")
+    assert again.stdout.endswith("Nothing changed: it was so before.\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ((), "nothing to amend was said"),
+        (("--slippage", "3"), "for a limit in a currency"),
+        (("--max-per-period", "9EUR"), "no exchange rates"),
+        (("--max-per-period", "none"), "is no amount"),
+        (("--fee-ppm", "none"), "integer"),
+    ],
+)
+def test_what_cannot_be_amended_is_one_line(lnrecur: Commands, flags: tuple[str, ...], told: str) -> None:
+    result = lnrecur.run("subscriptions", "amend", subscribe(lnrecur), *flags)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert told in result.stderr
+
+
 def test_a_subscription_is_cancelled_once(lnrecur: Commands) -> None:
     name = subscribe(lnrecur)
     result = lnrecur.run("subscriptions", "cancel", name[:16])
@@ -99,7 +150,7 @@ def test_a_subscription_is_cancelled_once(lnrecur: Commands) -> None:
     assert error["field"] == "id"
 
 
-@pytest.mark.parametrize("what", ["show", "cancel", "approve"])
+@pytest.mark.parametrize("what", ["show", "cancel", "approve", "decline", "pause", "resume"])
 @pytest.mark.parametrize(("wanted", "told"), [("00" * 32, "begins with"), ("../info", "is no id"), ("", "is no id")])
 def test_what_is_not_there_is_one_line(lnrecur: Commands, what: str, wanted: str, told: str) -> None:
     result = lnrecur.run("subscriptions", what, wanted)

@@ -34,7 +34,20 @@ def decrypt(key: bytes, nonce: bytes, ciphertext: bytes, associated_data: bytes 
         raise InvalidTag("the ciphertext does not authenticate") from error
 
 
+class KeyStream:
+    """ChaCha20's key stream with an all-zero nonce (BOLT 4's pseudo-random stream), used up from its beginning."""
+
+    __slots__ = ("_encryptor",)
+
+    def __init__(self, key: bytes) -> None:
+        """Begin the stream of a 32-byte key."""
+        self._encryptor = Cipher(ChaCha20(key, bytes(4) + _NONCE_ZERO), mode=None).encryptor()
+
+    def xor(self, data: bytes) -> bytes:
+        """`data` XOR the next bytes of the stream."""
+        return self._encryptor.update(data)
+
+
 def chacha20_stream(key: bytes, length: int) -> bytes:
-    """`length` bytes of ChaCha20 key stream with an all-zero nonce (BOLT 4's pseudo-random stream)."""
-    encryptor = Cipher(ChaCha20(key, bytes(4) + _NONCE_ZERO), mode=None).encryptor()
-    return encryptor.update(bytes(length))
+    """The first `length` bytes of a `KeyStream`."""
+    return KeyStream(key).xor(bytes(length))

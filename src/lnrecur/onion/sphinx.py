@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lnrecur.crypto.aead import chacha20_stream
+from lnrecur.crypto.aead import KeyStream, chacha20_stream
 from lnrecur.crypto.errors import InvalidPoint
 from lnrecur.crypto.hashes import hmac_sha256, same_bytes
 from lnrecur.crypto.keys import PrivateKey
@@ -84,8 +84,7 @@ def wrap(
     area, mac = chacha20_stream(_key(b"pad", session_key.secret), size), _HMAC_LAST
     for index in reversed(range(len(hops))):
         framed = encode_bigsize(len(payloads[index])) + payloads[index] + mac
-        area = (framed + area)[:size]
-        area = _xor(area, chacha20_stream(_key(b"rho", secrets[index]), size))
+        area = KeyStream(_key(b"rho", secrets[index])).xor((framed + area)[:size])
         if index == len(hops) - 1 and filler:
             area = area[: -len(filler)] + filler
         mac = hmac_sha256(_key(b"mu", secrets[index]), area, associated_data)
@@ -116,13 +115,13 @@ def peel(key: PrivateKey, onion: bytes, *, associated_data: bytes = b"") -> Peel
         raise OnionUnreadable("the onion's ephemeral key is not a point of secp256k1") from error
     if not same_bytes(hmac_sha256(_key(b"mu", shared_secret), area, associated_data), mac):
         raise OnionUnreadable("the onion's HMAC does not fit: it is for another key, or was changed")
-    stream = chacha20_stream(_key(b"rho", shared_secret), 2 * len(area))
-    opened = _xor(area, stream[: len(area)])
+    stream = KeyStream(_key(b"rho", shared_secret))
+    opened = stream.xor(area)
     payload, end = _payload(opened)
     next_mac = opened[end - _HMAC_SIZE : end]
     if next_mac == _HMAC_LAST:
         return Peeled(payload, None)
-    next_area = opened[end:] + stream[len(area) : len(area) + end]
+    next_area = opened[end:] + stream.xor(bytes(end))
     return Peeled(payload, _VERSION + next_ephemeral(Link(ephemeral, shared_secret)) + next_area + next_mac)
 
 

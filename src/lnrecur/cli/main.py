@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "decode": "lnrecur.cli.decode:decode",
     "preview": "lnrecur.cli.preview:preview",
     "conformance": "lnrecur.cli.conformance:conformance",
+    "simulate": "lnrecur.cli.simulate:simulate",
 }
 """Each command's name and where it is, as module:attribute; --help lists them in this order."""
 

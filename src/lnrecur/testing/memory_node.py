@@ -8,7 +8,7 @@ no thread, file or real time is involved. To have things late, lost or broken, w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from lnrecur.adapters.nodes.playmoney.htlc import (
@@ -70,6 +70,8 @@ class MemoryLedger:
     nodes: dict[NodeId, MemoryMoneyNode] = field(default_factory=dict)
     payments: dict[PaymentHash, _Payment] = field(default_factory=dict)
     incoming: dict[PaymentHash, _Incoming] = field(default_factory=dict)
+    on_settled: list[Callable[[PaymentHash], None]] = field(default_factory=list)
+    """Called for every payment that reaches its payee for good, at that moment."""
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
 
     def total_msat(self) -> Msat:
@@ -170,6 +172,8 @@ class MemoryMoneyNode:
         payment.sent = replace(payment.sent, state=SentState.SUCCEEDED, preimage=preimage)
         self.balance_msat = Msat(self.balance_msat + incoming.amount_msat)
         self._turn(incoming, ReceivedState.CLAIMED, incoming.amount_msat)
+        for told in self._ledger.on_settled:
+            told(payment_hash)
         self._ledger.tell_move()
 
     async def cancel(self, payment_hash: PaymentHash) -> bool:

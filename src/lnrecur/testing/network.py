@@ -178,6 +178,8 @@ class MemoryNetwork:
 
         They are handled when the event loop gets its turn, and what follows from them is handed over by the next call.
         """
+        if not self.has_arrived():
+            return 0
         now = self._now()
         arrived = [message for message in self._under_way if message.arrives_at <= now]
         self._under_way = [message for message in self._under_way if message.arrives_at > now]
@@ -195,6 +197,10 @@ class MemoryNetwork:
         passes = turnstile.passes(now)
         self.throttled += not passes
         return passes
+
+    def has_arrived(self) -> bool:
+        """Whether there is something to hand over now."""
+        return bool(self._under_way) and any(message.arrives_at <= self._now() for message in self._under_way)
 
     def next_arrival(self) -> float | None:
         """When the next message that is under way arrives; None if there is none."""

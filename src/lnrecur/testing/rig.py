@@ -18,7 +18,7 @@ is wrapped in a `ScriptedNode`, which makes trouble as told. What a network does
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
@@ -45,7 +45,10 @@ from lnrecur.values import REGTEST, Msat, NodeId
 START: Final = 1_767_225_600
 """2026-01-01 00:00:00 UTC: when a rig's clock begins."""
 _QUIET_TURNS: Final = 16
-"""Turns of the event loop without a sign of life after which nothing moves any more; no chain of tasks is as long."""
+"""Turns of the event loop without a sign of life after which nothing moves any more; no chain of tasks is as long.
+
+Only for event loops that do not show what is ready to run; those of the standard library do.
+"""
 _NAP_S: Final = 400 * 24 * 3600
 """A scheduler that has nothing to do sleeps on: nobody but its own node writes to a rig's store."""
 
@@ -131,7 +134,10 @@ class Rig:
         self.network = MemoryNetwork(seed, faults, self.clock)
         self.ledger = MemoryLedger()
         self.nodes: dict[str, RigNode] = {}
+        self.on_moment: Callable[[], None] | None = None
+        """Called whenever nothing moves any more, before time goes on; what it raises ends the run."""
         self._fallen: list[asyncio.Task[None]] = []
+        self._ended: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -215,6 +221,7 @@ class Rig:
         )
         node.services = Services(node.keyring, parts if node.dress is None else node.dress(parts), nap_s_max=_NAP_S)
         node.running = asyncio.get_running_loop().create_task(node.services.run(), name=f"services of {node.name}")
+        node.running.add_done_callback(self._ended.append)
         await self.settle()
         return node
 
@@ -248,14 +255,20 @@ class Rig:
         Raises:
             BaseException: a node's services ended, or a handler met a bug; exactly what they raised.
         """
+        ready: Sized | None = getattr(asyncio.get_running_loop(), "_ready", None)
         quiet, seen = 0, self._signs_of_life()
         while quiet < _QUIET_TURNS:
             self.network.deliver()
             await asyncio.sleep(0)
             await self._bury()
+            self._raise_failures()
+            if ready is not None:
+                quiet = 0 if ready or self.network.has_arrived() else _QUIET_TURNS
+                continue
             signs = self._signs_of_life()
             quiet, seen = (quiet + 1 if signs == seen else 0), signs
-            self._raise_failures()
+        if self.on_moment is not None:
+            self.on_moment()
 
     def _signs_of_life(self) -> tuple[int, ...]:
         calls = sum(node.money.calls.total() for node in self.nodes.values())
@@ -268,6 +281,7 @@ class Rig:
     def _raise_failures(self) -> None:
         if self.network.failures:
             raise self.network.failures.pop(0)
-        for node in self.nodes.values():
-            if node.running is not None and node.running.done():
-                node.running.result()
+        while self._ended:
+            ended = self._ended.pop()
+            if any(node.running is ended for node in self.nodes.values()):  # what was crashed may end as it likes
+                ended.result()

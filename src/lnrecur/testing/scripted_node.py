@@ -66,8 +66,25 @@ class ScriptedNode:
         self._hanging: dict[Call, asyncio.Event] = {}
         self._delay_seconds = 0.0
         self._copies = 1
+        self._is_down = False
 
     # --- what it can be told
+
+    def go_down(self) -> None:
+        """Answer nothing at all until `come_back`: every call is unavailable, and whoever waits for receipts too."""
+        self._is_down = True
+
+    def come_back(self) -> None:
+        """Answer again."""
+        self._is_down = False
+
+    def forget_troubles(self) -> None:
+        """Make none of the troubles that were ordered and have not happened yet, and answer."""
+        self._planned.clear()
+        self._failures.clear()
+        self._delay_seconds, self._copies = 0.0, 1
+        self.release()
+        self.come_back()
 
     def fail_next_payments(
         self, times: int = 1, *, reason: FailureReason = FailureReason.OTHER, retryable: bool = True
@@ -138,8 +155,10 @@ class ScriptedNode:
     async def receipts(self, cursor: str | None) -> AsyncIterator[Receipt]:
         """As the wrapped node, but hanging, late or repeated as told."""
         self.calls["receipts"] += 1
+        self._check_is_up("receipts")
         async for receipt in self.inner.receipts(cursor):
             await self._wait_for_release("receipts")
+            self._check_is_up("receipts")
             if self._clock is not None and self._delay_seconds:
                 await self._clock.sleep_until(receipt.at + self._delay_seconds)
             for _ in range(self._copies):
@@ -177,12 +196,14 @@ class ScriptedNode:
     async def _troubled(self, call: Call, act: Callable[[], Awaitable[_Answer]]) -> _Answer:
         self.calls[call] += 1
         await self._wait_for_release(call)
+        self._check_is_up(call)
         trouble = self._next_trouble(call)
         if trouble is _Trouble.REFUSED:
             raise Rejected(f"told to refuse {call}")
         if trouble is _Trouble.UNAVAILABLE_BEFORE:
             raise Unavailable(f"told to be unavailable before {call}")
         answer = await act()
+        self._check_is_up(call)
         if trouble is _Trouble.UNAVAILABLE_AFTER:
             raise Unavailable(f"told to be unavailable after {call}")
         return answer
@@ -190,6 +211,10 @@ class ScriptedNode:
     async def _wait_for_release(self, call: Call) -> None:
         while (hanging := self._hanging.get(call)) is not None:
             await hanging.wait()
+
+    def _check_is_up(self, call: Call) -> None:
+        if self._is_down:
+            raise Unavailable(f"told to be down, {call} included")
 
     def _next_trouble(self, call: Call) -> _Trouble | None:
         for index, planned in enumerate(self._planned):

@@ -1,0 +1,78 @@
+"""P6: the books of both sides agree once everything is quiet; until then, each line tells the truth."""
+
+from __future__ import annotations
+
+from lnrecur.crypto.hashes import sha256
+from lnrecur.ports import Role
+from lnrecur.recurrence.effects import Book
+from lnrecur.testing.simulator.facts import Facts, Settlement, Subscription
+from lnrecur.testing.simulator.promises.promise import Commit, Promise
+from lnrecur.values import PaymentHash
+
+
+class BooksAgree(Promise):
+    """Compares books with each other and with the money."""
+
+    id = "P6"
+    text = "the books of both sides agree once everything is quiet"
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._booked: dict[Role, set[PaymentHash]] = {Role.PAYER: set(), Role.PAYEE: set()}
+
+    def committed(self, commit: Commit) -> None:
+        """A line is only written for a payment that has settled, as it settled; and the sums follow."""
+        known = self.facts.subscriptions.get(commit.subject)
+        for booking in commit.change.bookings:
+            self._check_line(commit, booking, known)
+            self._booked[commit.role].add(booking.payment_hash)
+
+    def _check_line(self, commit: Commit, booking: Book, known: Subscription | None) -> None:
+        settlement = self.facts.settlements.get(booking.payment_hash)
+        if settlement is None:
+            self.broken(f"{commit.node} has booked {booking.payment_hash.hex()}, which has not settled", known)
+        fee = settlement.fee_msat if commit.role is Role.PAYER else 0
+        truth = (settlement.context.counter or 0, settlement.amount_msat, fee)
+        if truth != (booking.counter, booking.amount_msat, booking.fee_msat):
+            line = f"counter {booking.counter}, {booking.amount_msat} msat and {booking.fee_msat} of fees"
+            self.broken(f"{commit.node} has booked {line}; what settled is {truth}", known)
+        if sha256(booking.preimage) != booking.payment_hash:
+            self.broken(f"{commit.node} has booked counter {booking.counter} with a preimage of nothing", known)
+
+    def settled(self, settlement: Settlement) -> None:
+        """The two sides are never further apart than one payment: all before this one are in both books."""
+        known = settlement.subscription
+        if known is None:
+            return
+        for counter, payment_hash in known.settled.items():
+            for role, booked in self._booked.items():
+                if payment_hash not in booked and payment_hash != settlement.payment_hash:
+                    told = f"counter {settlement.context.counter} is paid, and the {role} has not booked {counter} yet"
+                    self.broken(told, known)
+
+    def quiet(self) -> None:
+        """Everything that settled is in both books, and nothing else is."""
+        for known in self.facts.all():
+            truth = {
+                (counter, hash_, self.facts.settlements[hash_].amount_msat) for counter, hash_ in known.settled.items()
+            }
+            sides = ((Role.PAYER, known.person, known.recurrence_id), (Role.PAYEE, known.merchant, known.payee_subject))
+            for role, node, subject in sides:
+                lines = [payment.booking for payment in self.facts.stores[node].payments(subject)]
+                booked = {(line.counter, line.payment_hash, line.amount_msat) for line in lines}
+                if booked != truth or len(lines) != len(truth):
+                    missing = sorted(line[0] for line in truth - booked)
+                    surplus = sorted(line[0] for line in booked - truth)
+                    told = f"the {role}'s books lack counters {missing} and have {surplus} too much"
+                    self.broken(told, known)
+            self._check_sums(known)
+
+    def _check_sums(self, known: Subscription) -> None:
+        payer = self.facts.stores[known.person].outbound(known.recurrence_id)
+        payee = self.facts.stores[known.merchant].inbound(known.offer.offer_id, known.payer_id)
+        paid = (0, 0) if payer is None else (payer.state.payments, payer.state.paid_msat)
+        received = (0, 0) if payee is None else (payee.state.payments, payee.state.received_msat)
+        truth = (len(known.settled), known.settled_msat)
+        if not paid == received == truth:
+            told = f"payments and msat are {paid} to the payer, {received} to the payee"
+            self.broken(f"{told}, and {truth} have settled", known)

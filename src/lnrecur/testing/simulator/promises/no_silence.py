@@ -1,0 +1,105 @@
+"""P3: no period is lost silently: each is paid, waived, missed or cancelled, and an event says so.
+
+Two ways to lose one are looked for. A step may leave something out: count a period that nobody paid, or end a
+subscription, without a word. Or nothing happens at all: the pay window of a period closes, hours pass, the subscriber's
+node is up, and yet the period is neither paid nor being paid nor told as lost.
+"""
+
+from __future__ import annotations
+
+import heapq
+from itertools import count
+from typing import Final
+
+from lnrecur.ports import Role
+from lnrecur.recurrence.outbound_model import FINAL_PHASES, Missed, Outbound, Phase
+from lnrecur.recurrence.windows import END_OF_TIME, pay_window
+from lnrecur.testing.simulator.facts import Facts, Subscription
+from lnrecur.testing.simulator.promises.promise import Commit, Promise
+
+GRACE_S: Final = 6 * 3600
+"""How long after the closing of a window, and after the last start of the node, a period may go without a word."""
+ENDINGS: Final = frozenset(
+    f"subscription.{how}" for how in ("completed", "cancelled", "missed", "ended", "given_up", "payment_failed")
+)
+PAID: Final = frozenset({"subscription.created", "subscription.renewed", "payment.received"})
+LOST: Final = frozenset({"subscription.missed", "subscription.waived"})
+"""Events that tell of a period that will not be paid, by its counter."""
+
+
+class NoSilence(Promise):
+    """Looks at what steps leave out, and at the clock."""
+
+    id = "P3"
+    text = "no period is lost silently"
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._deadlines: list[tuple[int, int, Subscription, int]] = []
+        self._order = count()
+        self._told: set[tuple[bytes, int]] = set()
+
+    def committed(self, commit: Commit) -> None:
+        """Every counter that is left behind, and every end, has its event in the same transaction."""
+        known = self.facts.subscriptions.get(commit.subject)
+        names = {event.name for event in commit.change.events}
+        told = {event.data.get("counter") for event in commit.change.events if event.name in PAID | LOST}
+        before = 0 if commit.before is None else commit.before.next_counter
+        for counter in range(before, commit.after.next_counter):
+            if counter not in told and not (counter == 0 and None in told):
+                self.broken(f"{commit.node} counts period {counter} as done, and no event says how", known)
+        was_final = commit.before is not None and commit.before.is_final
+        if commit.after.is_final and not was_final and not names & ENDINGS:
+            self.broken(f"{commit.node} has ended it ({commit.after.phase}), and no event says so", known)
+        for event in commit.change.events:
+            if event.name in LOST and isinstance(lost := event.data.get("counter"), int):
+                self._told.add((commit.subject, lost))
+        if commit.role is Role.PAYER and known is not None and commit.after.next_counter > before:
+            assert isinstance(commit.after, Outbound)
+            self._expect(known, commit.after)
+
+    def _expect(self, known: Subscription, state: Outbound) -> None:
+        """The period to be paid next: look at it when its window has closed."""
+        if state.basetime is None or state.phase in FINAL_PHASES:
+            return
+        limit = known.recurrence.limit
+        if limit is not None and state.next_index > limit:
+            return
+        closes = pay_window(known.recurrence, state.basetime, state.next_index).closes
+        if closes < END_OF_TIME:
+            self._look_again(known, state.next_counter, closes + GRACE_S)
+
+    def _look_again(self, known: Subscription, counter: int, at: int) -> None:
+        heapq.heappush(self._deadlines, (at, next(self._order), known, counter))
+
+    def moment(self) -> None:
+        """Periods whose time is over."""
+        while self._deadlines and self._deadlines[0][0] <= self.facts.now:
+            _, _, known, counter = heapq.heappop(self._deadlines)
+            self._check(known, counter)
+
+    def _check(self, known: Subscription, counter: int) -> None:
+        facts = self.facts
+        up_since = facts.up_since.get(known.person)
+        if up_since is None or facts.now < up_since + GRACE_S:
+            self._look_again(known, counter, (facts.now if up_since is None else up_since) + GRACE_S)
+            return
+        stored = facts.stores[known.person].outbound(known.recurrence_id)
+        if stored is None:
+            self.broken(f"{known.person} has forgotten it", known)
+        state = stored.state
+        if state.is_final or state.next_counter > counter or (known.recurrence_id, counter) in self._told:
+            return  # an end and a counter left behind have their events: see `committed`
+        if self._is_pursued(known, state):
+            self._look_again(known, counter, facts.now + 24 * 3600)
+            return
+        self.broken(f"the window of period {counter} has closed; {known.person} says nothing ({state.phase})", known)
+
+    def _is_pursued(self, known: Subscription, state: Outbound) -> bool:
+        """Whether the period may still be paid: its payment is in flight, or it is caught up late."""
+        if state.payment is not None:
+            return True
+        late = known.terms.missed is Missed.CATCH_UP
+        if state.phase in (Phase.REQUESTING, Phase.NEEDS_APPROVAL):
+            return late
+        return state.phase is Phase.CANCELLING and state.wake_at is not None

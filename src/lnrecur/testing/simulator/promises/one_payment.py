@@ -1,0 +1,39 @@
+"""P1: at most one settled payment per subscription and counter."""
+
+from __future__ import annotations
+
+from lnrecur.ports import Role
+from lnrecur.testing.simulator.facts import Facts, Settlement
+from lnrecur.testing.simulator.promises.promise import Commit, Promise
+from lnrecur.values import Point
+
+
+class OnePayment(Promise):
+    """Looks at the money itself, and at the books of both sides."""
+
+    id = "P1"
+    text = "at most one settled payment per subscription and counter"
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._paid: set[tuple[bytes, Point, int | None]] = set()
+        self._booked: set[tuple[Role, bytes, int]] = set()
+
+    def settled(self, settlement: Settlement) -> None:
+        """No second payment may reach anybody for one counter."""
+        context = settlement.context
+        once = (context.offer_id, context.payer_id, context.counter)
+        if once in self._paid:
+            told = f"a second payment for counter {context.counter} has settled, {settlement.payment_hash.hex()}"
+            self.broken(told, settlement.subscription)
+        self._paid.add(once)
+
+    def committed(self, commit: Commit) -> None:
+        """No second line, and no surplus, may enter the books: every money node here can hold payments."""
+        for booking in commit.change.bookings:
+            known = self.facts.subscriptions.get(commit.subject)
+            once = (commit.role, commit.subject, booking.counter)
+            if booking.surplus or once in self._booked:
+                told = f"{commit.node} has booked counter {booking.counter} twice, with {booking.payment_hash.hex()}"
+                self.broken(told, known)
+            self._booked.add(once)

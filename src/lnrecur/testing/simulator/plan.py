@@ -15,8 +15,8 @@ from lnrecur.bolt12 import OfferTerms, Recurrence, TimeUnit
 from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
 from lnrecur.recurrence.inbound_model import OfferPolicy, Windows
 from lnrecur.recurrence.mandate import Mandate
-from lnrecur.recurrence.outbound_model import Missed, Terms, Trigger
-from lnrecur.recurrence.retry import RetryPolicy
+from lnrecur.recurrence.outbound_terms import Missed, PayAt, Terms, Trigger
+from lnrecur.recurrence.retry import PAYMENT_RETRY, REQUEST_RETRY
 from lnrecur.testing.simulator.faults import FaultLevels
 from lnrecur.values import MSAT_PER_SAT, Msat, UnixSeconds
 
@@ -79,6 +79,13 @@ class SubscriptionPlan:
     """None: does not look at questions."""
     approve_for_good: bool
     """Whether the answer to a question is a larger mandate, and not a yes to one payment."""
+    pause_after: int | None
+    pause_for: int
+    amend_after: int | None
+    amend_percent: int
+    """What a changed mandate allows per period, of what it allowed before."""
+    declines: bool
+    """Whether the answer to a question is no."""
     back_after: int
     """How long after the end of this subscription the slot's next one begins."""
 
@@ -201,7 +208,7 @@ def subscription_plan(plan: Plan, offers: list[OfferPlan], slot: int, generation
     quantity = None if offer.terms.quantity_max is None else chance.randint(1, offer.terms.quantity_max or 9)
     assert offer.terms.amount is not None  # all of ours have a price
     length = _PERIODS[at % _OFFERS_PER_MERCHANT][1]
-    asked = chance.random() < 0.1
+    asked = chance.random() < 0.15
     return SubscriptionPlan(
         slot=slot,
         generation=generation,
@@ -212,13 +219,21 @@ def subscription_plan(plan: Plan, offers: list[OfferPlan], slot: int, generation
         terms=Terms(
             trigger=Trigger.ON_APPROVAL if asked else Trigger.AUTOMATIC,
             missed=Missed.CATCH_UP if chance.random() < 0.4 else Missed.STOP,
-            request_retry=RetryPolicy(first_delay_s=5, cap_s=max(900, length // 60)),
+            request_retry=replace(REQUEST_RETRY, cap_s=max(REQUEST_RETRY.cap_s, length // 60)),
+            payment_retry=replace(PAYMENT_RETRY, cap_s=max(PAYMENT_RETRY.cap_s, length // 60)),
             quantity=quantity,
+            pay_at=chance.choices(tuple(PayAt), (70, 15, 15))[0],
+            margin_s=length // 20,
             payer_note=chance.choice((None, None, f"from slot {slot}")),
         ),
         cancel_after=int(chance.expovariate(1 / (4 * YEAR))) if chance.random() < 0.5 else None,
         approve_after=None if chance.random() < 0.2 else int(chance.random() ** 3 * length),
         approve_for_good=chance.random() < 0.5,
+        pause_after=int(chance.expovariate(1 / (2 * YEAR))) if chance.random() < 0.2 else None,
+        pause_for=int(chance.expovariate(1 / length)),
+        amend_after=int(chance.expovariate(1 / (2 * YEAR))) if chance.random() < 0.2 else None,
+        amend_percent=chance.choice((50, 100, 120, 200)),
+        declines=chance.random() < 0.25,
         back_after=int(chance.expovariate(1 / (10 * DAY))),
     )
 

@@ -1,44 +1,49 @@
 """A simulated world: real services on virtual time, people and fate doing what the plan says, promises looking on.
 
-The loop is short: let time pass up to the next thing that somebody does, do it, go on. What people do follows from what
-happens to them (a question to approve, the end of a subscription), after a delay that is theirs. In the end everything
-is put right (power, money, network), all get time to finish, and the promises that speak of a quiet world are checked.
+The loop is short: let time pass up to the next thing on the agenda, do it, go on. In the end everything is put right
+(power, money, network), all get time to finish, and the promises that speak of a quiet world are checked.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
-import random
 import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
 from lnrecur.adapters.store import open_sqlite_manager
-from lnrecur.bolt12 import Offer
 from lnrecur.errors import UsageError
-from lnrecur.ports import RecurrenceManager, Role
-from lnrecur.recurrence.outbound_model import Outbound, Phase
+from lnrecur.ports import RecurrenceManager
 from lnrecur.service.assembly import Parts
 from lnrecur.testing.network import Faults
 from lnrecur.testing.rig import START, Rig
-from lnrecur.testing.simulator.facts import Approval, Facts, Subscription
+from lnrecur.testing.simulator.facts import Facts, Subscription
 from lnrecur.testing.simulator.fate import Fate
-from lnrecur.testing.simulator.plan import DAY, OfferPlan, Plan, SubscriptionPlan, new_price, subscription_plan
+from lnrecur.testing.simulator.market import Market
+from lnrecur.testing.simulator.people import People
+from lnrecur.testing.simulator.plan import DAY, Deed, Plan
 from lnrecur.testing.simulator.power import PowerCut
-from lnrecur.testing.simulator.promises import PROMISES, Commit, Promise, PromiseBroken
+from lnrecur.testing.simulator.promises import PROMISES, Promise, PromiseBroken
 from lnrecur.testing.simulator.trace import Trace, Wanted
 from lnrecur.testing.simulator.witness import Witness
 from lnrecur.values import Msat
 
 Dress = Callable[[str, Parts], Parts]
 """Changes the parts of a node, given its name."""
+Progress = Callable[[float, str], None]
+"""Told the share of the time that has passed, from 0 to 1, and what the world is like."""
+
+CALM_S: Final = 3 * DAY
+"""How long everybody has to finish once nothing goes wrong any more."""
+_OPENING_MSAT: Final = Msat(10**15)
+_TOLD_EVERY: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +59,6 @@ class Breakage:
 
 
 WHOLE: Final = Breakage()
-Progress = Callable[[float, str], None]
-"""Told the share of the time that has passed, from 0 to 1, and what the world is like."""
-
-CALM_S: Final = 3 * DAY
-"""How long everybody has to finish once nothing goes wrong any more."""
-_LATER_S: Final = 3600
-_OPENING_MSAT: Final = Msat(10**15)
 
 
 @dataclass(slots=True)
@@ -95,11 +93,6 @@ class World:
         self._trace = Trace(wanted)
         self._agenda: list[tuple[int, int, Callable[[], object]]] = []
         self._order = count()
-        self._offers: list[OfferPlan] = list(plan.offers)
-        self._published: list[Offer] = []
-        self._generations: Counter[int] = Counter()
-        self._expected: dict[str, SubscriptionPlan] = {}
-        self._ways: dict[bytes, SubscriptionPlan] = {}
 
     async def run(self) -> Outcome:
         """Let it happen, up to the first broken promise; an exception that nobody handled is told as one."""
@@ -109,10 +102,7 @@ class World:
         asyncio.get_running_loop().set_exception_handler(_unretrieved)
         with ExitStack() as cleanup:
             async with Rig(self.plan.scale.seed, faults=faults) as rig:
-                self._rig, self._facts = rig, Facts(rig)
-                self._witness = Witness(rig, self._facts, self._trace, self._breakage.promises)
-                self._witness.listeners.append(self._committed)
-                self._fate = Fate(rig, self._witness, self.at, self.counts)
+                self._found(rig)
                 try:
                     await self._live(cleanup)
                 except PromiseBroken as breach:
@@ -132,16 +122,31 @@ class World:
 
     # --- the course of the world -------------------------------------------------------------------------------------
 
+    def _found(self, rig: Rig) -> None:
+        """Who and what there is, before anything happens."""
+        self._rig, self._facts = rig, Facts(rig)
+        self._witness = Witness(rig, self._facts, self._trace, self._breakage.promises)
+        self._fate = Fate(rig, self._witness, self.at, self.counts)
+        self._market = Market(self.plan, rig, self._witness, self.at, self.counts)
+        self._people = People(
+            self.plan, rig, self._facts, self._witness, self._market, self.at, self.counts
+        )  # fmt: skip
+
     async def _live(self, cleanup: ExitStack) -> None:
-        await self._settle_down(cleanup)
-        end = START + self.plan.scale.seconds
+        scale = self.plan.scale
+        for name in self.plan.nodes:
+            store = _store(cleanup) if scale.on_disk else None
+            await self._rig.join(
+                name, open_manager=store, dress=self._dresser(name), opening_balance_msat=_OPENING_MSAT
+            )
+            self._facts.up_since[name] = self._rig.clock.now()
+            self._fate.character(name, scale.seed, scale.faults.repeated_receipts)
+        self._market.open()
         for deed in self.plan.deeds:
-            if deed.kind in self._fate.kinds:
-                self.at(START + deed.at, lambda deed=deed: self._fate.strike(deed))  # type: ignore[misc]
-            else:
-                self.at(START + deed.at, lambda deed=deed: self._new_price(deed.node, deed.number))  # type: ignore[misc]
+            self.at(START + deed.at, self._doer(deed))
         for slot, at in self.plan.arrivals:
-            self.at(START + at, self._arrival(slot))
+            self.at(START + at, lambda slot=slot: self._people.arrive(slot))  # type: ignore[misc]
+        end = START + scale.seconds
         await self._pass_until(end)
         await self._fate.end_all()
         await self._rig.run_until(end + CALM_S)
@@ -149,15 +154,9 @@ class World:
         self._witness.raise_breach()
         self._progress(1.0, self._told())
 
-    async def _settle_down(self, cleanup: ExitStack) -> None:
-        for name in self.plan.nodes:
-            store = self._store(name, cleanup) if self.plan.scale.on_disk else None
-            await self._rig.join(
-                name, open_manager=store, dress=self._dresser(name), opening_balance_msat=_OPENING_MSAT
-            )
-            self._facts.up_since[name] = self._rig.clock.now()
-            self._fate.character(name, self.plan.scale.seed, self.plan.scale.faults.repeated_receipts)
-        self._published = [self._publish(offer) for offer in self._offers]
+    def _doer(self, deed: Deed) -> Callable[[], object]:
+        does = self._fate.strike if deed.kind in self._fate.kinds else self._market.change_price
+        return lambda: does(deed)
 
     def _dresser(self, name: str) -> Callable[[Parts], Parts]:
         power = self._fate.supply(name)
@@ -169,18 +168,6 @@ class World:
             return power.dress(watched if breakage.before is None else breakage.before(name, watched))
 
         return dressed
-
-    def _store(self, name: str, cleanup: ExitStack) -> Callable[[], RecurrenceManager]:
-        folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lnrecur-simulate-")))
-        last = cleanup.enter_context(ExitStack())
-
-        def open_anew() -> RecurrenceManager:
-            last.close()
-            manager = open_sqlite_manager(folder / "lnrecur.sqlite")
-            last.callback(manager.close)
-            return manager
-
-        return open_anew
 
     async def _pass_until(self, end: int) -> None:
         told = 0.0
@@ -194,127 +181,26 @@ class World:
             except (UsageError, PowerCut) as error:  # people err, and who dies answers nobody
                 self._witness.note("world", "deed", f"in vain: {error}")
             share = (moment - START) / max(1, self.plan.scale.seconds)
-            if share >= told + 0.01:
+            if share >= told + _TOLD_EVERY:
                 self._progress(told := share, self._told())
         await self._rig.run_until(end)
 
     def _told(self) -> str:
-        return f"{len(self._facts.all())} subscriptions, {len(self._facts.settlements)} payments"
+        return f"{len(self._facts.all()):,} subscriptions, {len(self._facts.settlements):,} payments"
 
-    # --- merchants ---------------------------------------------------------------------------------------------------
 
-    def _publish(self, offer: OfferPlan) -> Offer:
-        merchant = self._rig.nodes[offer.merchant]
-        record = merchant.payee.create_offer(offer.terms, offer.policy, blinded=offer.blinded)
-        return Offer.from_bytes(record.offer)
+def _store(cleanup: ExitStack) -> Callable[[], RecurrenceManager]:
+    """Opens a node's books on SQLite, at every start anew; what the life before held open is given back."""
+    folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lnrecur-simulate-")))
+    last = cleanup.enter_context(ExitStack())
 
-    def _new_price(self, merchant: str, number: int) -> None:
-        """Take an offer from the page and put one at another price there; who subscribed goes on."""
-        if self._rig.nodes[merchant].services is None:
-            self.at(self._rig.clock.now() + _LATER_S, lambda: self._new_price(merchant, number))
-            return
-        at = [at for at, offer in enumerate(self._offers) if offer.merchant == merchant][number]
-        chance = random.Random(f"{self.plan.scale.seed}/price/{merchant}/{self._rig.clock.now()}")  # noqa: S311
-        changed = new_price(self._offers[at], chance)
-        old, self._published[at] = self._published[at], self._publish(changed)
-        self._offers[at] = changed
-        self._rig.nodes[merchant].manager.set_offer_active(old.offer_id, False)
-        self.counts["new prices"] += 1
-        self._witness.note(merchant, "deed", f"{changed.terms.description} now costs {changed.terms.amount} msat")
+    def open_anew() -> RecurrenceManager:
+        last.close()
+        manager = open_sqlite_manager(folder / "lnrecur.sqlite")
+        last.callback(manager.close)
+        return manager
 
-    # --- subscribers -------------------------------------------------------------------------------------------------
-
-    def _arrival(self, slot: int) -> Callable[[], object]:
-        return lambda: self._subscribe(slot)
-
-    def _subscribe(self, slot: int) -> None:
-        now = self._rig.clock.now()
-        way = subscription_plan(self.plan, self._offers, slot, self._generations[slot], now)
-        node = self._rig.nodes[way.person]
-        if node.services is None:
-            self.at(now + _LATER_S, self._arrival(slot))
-            return
-        self._generations[slot] += 1
-        self._expected[way.person] = way
-        try:
-            node.payer.subscribe(self._published[way.offer], way.mandate, way.terms)
-        except UsageError:
-            self.at(now + way.back_after + _LATER_S, self._arrival(slot))
-            raise
-        except PowerCut:
-            if self._expected.pop(way.person, None) is not None:  # nothing was stored: try once more
-                self.at(now + _LATER_S, self._arrival(slot))
-            raise
-
-    def _committed(self, commit: Commit) -> None:
-        """What people make of what happens to them."""
-        if commit.role is not Role.PAYER:
-            return
-        state = commit.after
-        assert isinstance(state, Outbound)
-        if commit.before is None:
-            self._subscribed(commit.node, state)
-        way, known = self._ways[commit.subject], self._facts.subscriptions[commit.subject]
-        before = None if commit.before is None else commit.before.phase
-        now = self._rig.clock.now()
-        if state.phase is Phase.NEEDS_APPROVAL and before is not Phase.NEEDS_APPROVAL and way.approve_after is not None:
-            self.at(now + way.approve_after, lambda: self._approve(known, way))
-        if state.is_final and not (commit.before is not None and commit.before.is_final):
-            self.counts[f"subscriptions {state.phase}"] += 1
-            self.at(now + way.back_after, self._arrival(way.slot))
-
-    def _subscribed(self, person: str, state: Outbound) -> None:
-        way = self._expected.pop(person)
-        payer_id = self._rig.nodes[person].keyring.payer(state.recurrence_id).payer_id
-        known = Subscription(
-            slot=way.slot,
-            generation=way.generation,
-            person=person,
-            merchant=self._offers[way.offer].merchant,
-            recurrence_id=state.recurrence_id,
-            payer_id=payer_id,
-            offer=state.offer,
-            recurrence=state.recurrence,
-            terms=state.terms,
-            mandate=way.mandate,
-        )
-        self._ways[state.recurrence_id] = way
-        self._facts.add(known)
-        self._witness.note(person, "deed", f"subscribes to {state.offer.description}", (way.slot,))
-        self._witness.tell("subscribed", known)
-        self.counts["subscriptions"] += 1
-        if way.cancel_after is not None:
-            self.at(self._rig.clock.now() + way.cancel_after, lambda: self._cancel(known))
-
-    def _cancel(self, known: Subscription) -> None:
-        node = self._rig.nodes[known.person]
-        if node.services is None:
-            self.at(self._rig.clock.now() + _LATER_S, lambda: self._cancel(known))
-            return
-        self._witness.note(known.person, "deed", "cancels", (known.slot,))
-        node.payer.cancel(known.recurrence_id)
-        self.counts["cancels"] += 1
-
-    def _approve(self, known: Subscription, way: SubscriptionPlan) -> None:
-        """Look at what is asked, and agree to that; the promises hear of it first."""
-        node = self._rig.nodes[known.person]
-        if node.services is None:
-            self.at(self._rig.clock.now() + _LATER_S, lambda: self._approve(known, way))
-            return
-        stored = self._facts.stores[known.person].outbound(known.recurrence_id)
-        if stored is None or stored.state.phase is not Phase.NEEDS_APPROVAL:
-            return
-        state, larger = stored.state, None
-        known.approvals[state.next_counter] = Approval(state.awaiting_msat)
-        if way.approve_for_good and state.awaiting_msat is not None:
-            most = Msat(max(state.awaiting_msat, known.mandate.max_per_period_msat))
-            larger = replace(
-                known.mandate, max_per_period_msat=most, max_total_msat=None, max_payments=None, ends_at=None
-            )
-            known.mandate = larger
-        self._witness.note(known.person, "deed", "approves" if larger is None else "allows more", (known.slot,))
-        node.payer.approve(known.recurrence_id, larger)
-        self.counts["approvals"] += 1
+    return open_anew
 
 
 def _bug(bug: Exception) -> PromiseBroken:

@@ -42,7 +42,7 @@ class MandateKept(Promise):
             return
         settled = [hash_ for hash_ in known.settled.values() if hash_ != pay.payment_hash]
         total = sum(self.facts.settlements[hash_].amount_msat for hash_ in settled) + pay.amount_msat
-        if pay.amount_msat > mandate.max_per_period_msat:
+        if mandate.max_per_period_msat is not None and pay.amount_msat > mandate.max_per_period_msat:
             told = f"{pay.amount_msat} msat for counter {counter}, {mandate.max_per_period_msat} a period are allowed"
         elif mandate.max_total_msat is not None and total > mandate.max_total_msat:
             told = f"with counter {counter} {total} msat are paid, {mandate.max_total_msat} in total are allowed"

@@ -12,19 +12,22 @@ from itertools import count
 from typing import Final
 
 from lnrecur.ports import Role
-from lnrecur.recurrence.outbound_model import FINAL_PHASES, Missed, Outbound, Phase
+from lnrecur.recurrence.outbound_model import FINAL_PHASES, Outbound, Phase, Wait
 from lnrecur.recurrence.windows import END_OF_TIME, pay_window
 from lnrecur.testing.simulator.facts import Facts, Subscription
 from lnrecur.testing.simulator.promises.promise import Commit, Promise
 
 GRACE_S: Final = 6 * 3600
 """How long after the closing of a window, and after the last start of the node, a period may go without a word."""
-ENDINGS: Final = frozenset(
-    f"subscription.{how}" for how in ("completed", "cancelled", "missed", "ended", "given_up", "payment_failed")
-)
-PAID: Final = frozenset({"subscription.created", "subscription.renewed", "payment.received"})
-LOST: Final = frozenset({"subscription.missed", "subscription.waived"})
-"""Events that tell of a period that will not be paid, by its counter."""
+ENDINGS: Final = frozenset({
+    "subscription.completed", "subscription.cancelled", "subscription.missed", "subscription.ended",
+    "subscription.given_up", "subscription.payment_failed", "subscription.replaced",
+    "payment.settled", "payment.received", "payment.given_up", "payment.failed", "payment.cancelled",
+})  # fmt: skip
+"""Events of which one tells every end."""
+PAID: Final = frozenset({"subscription.created", "subscription.renewed", "payment.received", "payment.settled"})
+LOST: Final = frozenset({"subscription.missed", "subscription.waived", "subscription.adopted"})
+"""Events that tell of a period that we do not pay in its time, by its counter."""
 
 
 class NoSilence(Promise):
@@ -89,17 +92,14 @@ class NoSilence(Promise):
             self.broken(f"{known.person} has forgotten it", known)
         state = stored.state
         if state.is_final or state.next_counter > counter or (known.recurrence_id, counter) in self._told:
-            return  # an end and a counter left behind have their events: see `committed`
-        if self._is_pursued(known, state):
+            return  # an end, and a counter that is left behind, have their events: see `committed`
+        if _is_excused(state):
             self._look_again(known, counter, facts.now + 24 * 3600)
             return
         self.broken(f"the window of period {counter} has closed; {known.person} says nothing ({state.phase})", known)
 
-    def _is_pursued(self, known: Subscription, state: Outbound) -> bool:
-        """Whether the period may still be paid: its payment is in flight, or it is caught up late."""
-        if state.payment is not None:
-            return True
-        late = known.terms.missed is Missed.CATCH_UP
-        if state.phase in (Phase.REQUESTING, Phase.NEEDS_APPROVAL):
-            return late
-        return state.phase is Phase.CANCELLING and state.wake_at is not None
+
+def _is_excused(state: Outbound) -> bool:
+    """Whether it is too early to say: a payment is in flight, a cancel is told, or a person is asked what to do."""
+    in_flight = state.payment is not None and state.payment.next_try is None
+    return in_flight or state.phase is Phase.CANCELLING or state.waits_for is Wait.NEW_OFFER

@@ -13,8 +13,8 @@ from typing import Final
 
 from lnrecur.bolt12 import OfferTerms, Recurrence, TimeUnit
 from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
-from lnrecur.recurrence.inbound_model import OfferPolicy, Windows
 from lnrecur.recurrence.mandate import Mandate
+from lnrecur.recurrence.offering import OfferPolicy, Windows
 from lnrecur.recurrence.outbound_terms import Missed, PayAt, Terms, Trigger
 from lnrecur.recurrence.retry import PAYMENT_RETRY, REQUEST_RETRY
 from lnrecur.testing.simulator.faults import FaultLevels
@@ -41,11 +41,16 @@ class DeedKind(StrEnum):
     OFFLINE = "offline"
     BROKE = "no money"
     NEW_PRICE = "new price"
+    REPLACE = "offer replaced"
+    END = "offer ended"
+    PAUSE = "offer paused"
+    WAIVE = "period waived"
+    EXPEL = "subscription ended"
 
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """Something that happens to a node at a moment (seconds from the beginning); `number` is how long or how often."""
+    """What happens to a node at a moment (seconds from the beginning). `number`: how long, how often, or which."""
 
     at: int
     kind: DeedKind
@@ -184,7 +189,13 @@ def _offer(chance: random.Random, merchant: str, number: int) -> OfferPlan:
         recurrence=recurrence,
     )
     windows = Windows.LENIENT if chance.random() < 0.4 else Windows.STRICT
-    policy = OfferPolicy(windows=windows, invoice_expiry_s=chance.choice((600, HOUR, DAY)))
+    policy = OfferPolicy(
+        windows=windows,
+        invoice_expiry_s=chance.choice((600, HOUR, DAY)),
+        early_s=chance.choice((0, 0, HOUR)),
+        grace_s=chance.choice((0, 0, HOUR)),
+        arrears_max=chance.choice((None, 1, 3)) if windows is Windows.LENIENT else None,
+    )
     return OfferPlan(merchant, terms, policy, blinded=chance.random() < 0.3)
 
 
@@ -266,6 +277,11 @@ def _deeds(scale: Scale, node: str) -> list[Deed]:
         DeedKind.OFFLINE: (0.0 if merchant else levels.offline, HOUR, 12 * DAY),
         DeedKind.BROKE: (0.0 if merchant else levels.broke, DAY, 20 * DAY),
         DeedKind.NEW_PRICE: (0.7 if merchant else 0.0, 0, _OFFERS_PER_MERCHANT - 1),
+        DeedKind.REPLACE: (0.3 if merchant else 0.0, 0, _OFFERS_PER_MERCHANT - 1),
+        DeedKind.END: (0.1 if merchant else 0.0, 0, _OFFERS_PER_MERCHANT - 1),
+        DeedKind.PAUSE: (0.2 if merchant else 0.0, 0, _OFFERS_PER_MERCHANT - 1),
+        DeedKind.WAIVE: (2.0 if merchant else 0.0, 0, 10**6),
+        DeedKind.EXPEL: (0.2 if merchant else 0.0, 0, 10**6),
     }
     found = []
     for kind, (rate, least, most) in rates.items():

@@ -155,7 +155,7 @@ class World:
         self._progress(1.0, self._told())
 
     def _doer(self, deed: Deed) -> Callable[[], object]:
-        does = self._fate.strike if deed.kind in self._fate.kinds else self._market.change_price
+        does = self._fate.strike if deed.kind in self._fate.kinds else self._market.do
         return lambda: does(deed)
 
     def _dresser(self, name: str) -> Callable[[Parts], Parts]:

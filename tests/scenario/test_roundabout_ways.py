@@ -5,12 +5,18 @@ from dataclasses import replace
 import pytest
 
 from helpers.rig import PERIOD, assert_paid, outbound, publish, subscribe
+from lnrecur.crypto.keys import PrivateKey
 from lnrecur.errors import UsageError
+from lnrecur.messaging.messenger import ContentsKind, Delivered, MessageContents
 from lnrecur.messaging.relay import RelayLimits, RelayVerdict
-from lnrecur.ports import PeerAddress
+from lnrecur.onion.blinding import blind_path
+from lnrecur.onion.payloads import EncryptedData
+from lnrecur.ports import PeerAddress, PeerUnreachable
 from lnrecur.recurrence.outbound_model import Terms
 from lnrecur.service.courier import MessageSettings
 from lnrecur.testing.rig import Rig, RigNode
+from lnrecur.values import Point, ShortChannelId
+from lnrecur.wire.blinded_path import BlindedPath, ChannelDirection
 
 RELAYING = MessageSettings(relay=RelayLimits(burst=100))
 MUTE = MessageSettings()
@@ -113,3 +119,50 @@ async def test_an_introduction_peer_that_is_not_connected_or_named_twice_is_refu
         with pytest.raises(UsageError, match="twice"):
             publish(merchant, via=[hub, hub])
         assert list(merchant.manager.offers()) == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_relay_and_a_sender_find_nodes_that_a_path_names_by_channels(known: bool) -> None:
+    """A path as LDK and Core Lightning make them where they save bytes: hub by a channel end, merchant by a channel."""
+    async with Rig(seed=8, messages=RELAYING) as rig:
+        hub, merchant, alice = await a_star(rig, "merchant", "alice")
+        channel = ShortChannelId(103 << 40 | 2 << 16 | 1)
+        if known:
+            rig.graph.add_channel(channel, hub.node_id, merchant.node_id)
+        direction = sorted((hub.node_id, merchant.node_id)).index(hub.node_id)
+        own = own_path(merchant)
+        told = EncryptedData(short_channel_id=channel, next_path_key_override=own.first_path_key)
+        front = blind_path(SESSION, [(hub.node_id, told.to_bytes())])
+        path = BlindedPath(ChannelDirection(channel, direction), front.first_path_key, front.hops + own.hops)
+        assert alice.services is not None
+        assert hub.services is not None
+        assert merchant.services is not None
+        got: list[bytes] = []
+
+        async def note(delivered: Delivered, contents: MessageContents) -> None:
+            got.append(contents.data)
+
+        merchant.services.courier.deliver_to(ContentsKind.INVOICE_ERROR, note)
+        sending = alice.services.courier.send(path, MessageContents(ContentsKind.INVOICE_ERROR, b"hello"))
+        if known:
+            await sending
+            await rig.settle()
+            assert got == [b"hello"]
+            return
+        with pytest.raises(PeerUnreachable, match="103x2x1"):
+            await sending
+        # And the relay, for somebody who knows the hub by its name, drops what it cannot place.
+        named = replace(path, first_node_id=Point(hub.node_id))
+        await alice.services.courier.send(named, MessageContents(ContentsKind.INVOICE_ERROR, b"hello"))
+        await rig.settle()
+        assert got == []
+        assert hub.services.courier.relay.counts[RelayVerdict.NO_PEER] == 1
+
+
+SESSION = PrivateKey(b"\x07" * 32)
+
+
+def own_path(node: RigNode) -> BlindedPath:
+    """One hop to a node."""
+    assert node.services is not None
+    return node.services.courier.messenger.reply_path(bytes(32), PrivateKey(b"\x08" * 32))

@@ -145,6 +145,8 @@ def _print_offer(told: dict[str, Any], qr: bool) -> None:
 def _introduced(told: dict[str, Any]) -> list[str]:
     """Where the blinded paths begin, and plainly what that hides."""
     begins = told["introductions"]
+    if not begins and told["peer_address"] is None:
+        return ["this node alone, which listens nowhere: only its peers can ask; make the offer with --blinded instead"]
     if begins and not told["hides_node"]:
         return ["a blinded path that begins at this very node, so the node id is not hidden: no kept peer is connected"]
     return [f"a blinded path that begins at the peer {peer}" for peer in begins]

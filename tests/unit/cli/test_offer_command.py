@@ -9,7 +9,7 @@ import pytest
 from helpers.cli_daemon import Commands, commands, run
 from lnrecur.bolt12 import Dialect, Offer, TimeUnit
 from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
-from lnrecur.cli.offer import _print_qr
+from lnrecur.cli.offer import _introduced, _print_qr
 from lnrecur.errors import UsageError
 
 pytestmark = pytest.mark.slow
@@ -31,6 +31,17 @@ def test_an_offer_is_printed_ready_to_publish(lnrecur: Commands) -> None:
     assert "1,000 sat every month, from the first payment, paid in order" in shown
     assert Offer.from_text(text).offer_id.hex() in shown
     assert f"--via {lnrecur.daemon.address}" in shown
+
+
+def test_a_blinded_offer_that_begins_at_this_node_says_what_that_does_not_hide(lnrecur: Commands) -> None:
+    result = lnrecur.run("offer", "create", "gym", "--blinded")
+    assert "so the node id is not hidden: no kept peer is connected" in result.stdout
+    assert "asked over" not in lnrecur.run("offer", "create", "gym").stdout
+
+
+def test_a_plain_offer_of_a_node_that_listens_nowhere_says_that_only_its_peers_can_ask(lnrecur: Commands) -> None:
+    told = {**lnrecur.ask("offer", "create", "gym"), "via": [], "peer_address": None}
+    assert "only its peers can ask" in _introduced(told)[0]
 
 
 def test_with_json_it_is_one_document(lnrecur: Commands) -> None:
@@ -74,6 +85,7 @@ def test_a_pay_window_may_begin_or_end_with_its_period(lnrecur: Commands, flags:
     assert recurrence.paywindow == window
 
 
+NOT_A_PEER = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 REFUSED = [
     ((), "Missing argument 'DESCRIPTION'"),
     (("x", "--amount", "0,5"), "'0,5' is no amount"),
@@ -90,6 +102,8 @@ REFUSED = [
     (("x", "--every", "1d", "--proportional"), "proportional prices need a basetime"),
     (("x", "--every", "1d", "--optional", "--base", "0"), "[O2]"),
     (("x", "--amount", "0"), "must be greater than 0"),
+    (("x", "--via-peer", "bob"), "via_peers[0]: a node id is 66 hexadecimal digits"),
+    (("x", "--via-peer", NOT_A_PEER), "no connected peer that takes onion messages"),
     (("x" * 2001,), "length <= 2000"),
 ]
 

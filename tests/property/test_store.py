@@ -34,7 +34,7 @@ from lnrecur.testing.memory_store import MemoryRecurrenceManager
 from lnrecur.values import Msat, OfferId, PaymentHash, Point, Preimage, RecurrenceId, UnixSeconds
 
 st.register_type_strategy(
-    ExchangeRate, st.builds(ExchangeRate, st.text(), st.integers(min_value=1), st.integers(), st.text())
+    ExchangeRate, st.builds(ExchangeRate, st.text(), st.integers(1, 2**64 - 1), st.integers(), st.text())
 )
 st.register_type_strategy(
     Mandate,
@@ -76,6 +76,13 @@ def test_a_truncated_state_is_never_read(text: str, data: st.DataObject) -> None
     cut = text[: data.draw(st.integers(0, len(text) - 1))]
     with pytest.raises(UnreadableRow):
         decode(Outbound, cut)
+
+
+def test_a_stored_rate_that_is_none_is_not_read() -> None:
+    text = encode(Outbound(RecurrenceId(bytes(32)), b"", Mandate(Msat(1)), Terms(), UnixSeconds(0)))
+    rate = '{"currency":"EUR","minor_per_btc":0,"at":0,"source":""}'
+    with pytest.raises(UnreadableRow, match="cannot cost 0"):
+        decode(ExchangeRate, text[: text.index('"body":') + 7] + rate + "}")
 
 
 # --- SQLite and memory -----------------------------------------------------------------------------------------------

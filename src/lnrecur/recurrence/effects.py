@@ -114,6 +114,11 @@ class Refuse:
     field_number: int | None = None
     suggested: bytes | None = None
 
+    @property
+    def text(self) -> str:
+        """What the payer is told: ends with the rule's id, where a rule was broken; V10 has a form of its own."""
+        return f"{self.told} [{self.rule}]" if self.rule[-1].isdigit() and self.rule != "V10" else self.told
+
 
 StoredEffect = SendInvoiceRequest | SendCancel | Pay | AskPaymentStatus | Claim | FailBack
 """What goes through the outbox."""

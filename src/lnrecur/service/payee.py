@@ -138,7 +138,7 @@ class PayeeService:
             return
         answer = self._recent.answer(digest, self._clock.now()) or await self._answer(verified, delivered)
         if isinstance(answer, Refuse):
-            refusal = write_invoice_error(answer.told, field=answer.field_number, suggested=answer.suggested)
+            refusal = write_invoice_error(answer.text, field=answer.field_number, suggested=answer.suggested)
             await self._reply_error(delivered.reply_path, refusal, verified.payer_id)
         elif answer is not None:
             self._recent.remember(digest, answer)

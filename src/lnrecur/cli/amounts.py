@@ -11,7 +11,8 @@ from typing import Any, Final
 import click
 
 from lnrecur.errors import UsageError
-from lnrecur.recurrence.words import currency_exponent, price_in_words
+from lnrecur.recurrence.currencies import currency_exponent
+from lnrecur.recurrence.words import price_in_words
 from lnrecur.values import MSAT_PER_SAT, Msat
 from lnrecur.wire.integers import U32_MAX, U64_MAX
 

@@ -6,22 +6,24 @@ from typing import Any
 
 import click
 
-from lnrecur.cli.amounts import AMOUNT, EVERY, MOMENT, SECONDS
+from lnrecur.cli.amounts import AMOUNT, EVERY, MOMENT, PRICE, SECONDS
 from lnrecur.cli.client import Client, home_option, path_to
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, print_table, printable
 from lnrecur.cli.times import local_time
 from lnrecur.daemon.config import Home
 from lnrecur.errors import UsageError
 
+LATE = click.Choice(["take", "return"])
+
 
 @click.group("offer")
 def offer() -> None:
-    """Create, list and show offers."""
+    """Create, list and show offers; retire, pause, end or replace them."""
 
 
 @offer.command("create")
 @click.argument("description")
-@click.option("--amount", type=AMOUNT, help="Price of one period: 1000sat, 0.5sat, 1500msat.")
+@click.option("--amount", type=PRICE, help="Price of one period: 1000sat, 0.5sat, 1500msat, 9.99EUR.")
 @click.option("--every", type=EVERY, help="Length of a period: 30s, 10min, 1d, 2w, 1month, 1y. Without it: paid once.")
 @click.option("--payments", type=click.IntRange(min=1), help="How many payments a subscription has; default: no end.")
 @click.option("--optional", is_flag=True, help="May also be paid once, by wallets that know no subscriptions.")
@@ -30,7 +32,17 @@ def offer() -> None:
 @click.option("--pay-before", type=SECONDS, help="How long before the start of a period it may be paid.")
 @click.option("--pay-after", type=SECONDS, help="How long after the start of a period it may be paid.")
 @click.option("--lenient", is_flag=True, help="Serve late periods too, in order.")
+@click.option(
+    "--arrears-max", type=click.IntRange(0), help="Lenient: how many periods may be owed; default: any number."
+)
+@click.option("--grace", type=SECONDS, default="0", help="Strict: how long after its window a period is still taken.")
+@click.option("--early", type=SECONDS, default="0", help="How long before its window a period is sold already.")
 @click.option("--first-in-window", is_flag=True, help="Refuse first payments outside their window too.")
+@click.option("--after-window", type=LATE, default="take", show_default=True, help="Payments that arrive too late.")
+@click.option("--after-cancel", type=LATE, default="return", show_default=True, help="Payments after a cancel.")
+@click.option("--after-end", type=LATE, default="return", show_default=True, help="Payments after you ended it.")
+@click.option("--amount-min", type=AMOUNT, help="Without --amount: the least a payer may choose.")
+@click.option("--give-state", is_flag=True, help="Put our sealed state into invoices, to answer without a lookup (V9).")
 @click.option("--expires", type=MOMENT, help="No new subscriptions after this moment; running ones go on.")
 @click.option("--issuer", help="Who sells, such as alice@example.com.")
 @click.option("--quantity-max", type=click.IntRange(min=0), help="Sell up to this many at once; 0: any number.")
@@ -38,6 +50,7 @@ def offer() -> None:
 @click.option("--via-peer", metavar="ID", multiple=True, help="Begin a blinded path at this connected peer.")
 @click.option("--dialect", type=click.Choice(["draft", "cln"]), help="Numbers of the recurrence fields.")
 @click.option("--invoice-expiry", type=SECONDS, default="1h", show_default=True, help="How long an invoice lives.")
+@click.option("--fiat-expiry", type=SECONDS, default="10min", show_default=True, help="... one priced in a currency.")
 @click.option("--label", default="", help="Your own name for the offer; nobody else sees it.")
 @click.option("--qr", is_flag=True, help="Show the offer as a QR code too.")
 @home_option
@@ -85,9 +98,52 @@ def show(offer_id: str, home: Home, as_json: bool, qr: bool) -> None:
     _print_offer(answer, qr)
 
 
+def _standing(verb: str, help_text: str, question: str | None = None) -> None:
+    """A command that changes how an offer stands; `question` is asked before what cannot be undone."""
+
+    @offer.command(verb, help=help_text)
+    @click.argument("offer_id")
+    @click.option("--yes", is_flag=True, hidden=question is None, help="Do not ask.")
+    @home_option
+    @json_option
+    def change(offer_id: str, home: Home, as_json: bool, yes: bool) -> None:
+        if question is not None and not yes:
+            click.confirm(question, abort=True, err=True)
+        _told(Client(home).post(path_to("offers", offer_id, verb)), as_json)
+
+
+_standing("retire", "Sell an offer to no new subscribers; those there are go on.")
+_standing("pause", "Serve nobody for now; periods that pass meanwhile are waived.")
+_standing("resume", "Sell a retired or paused offer to everybody again.")
+_standing("end", "End an offer for all of its subscribers, for good.", "End this offer and all of its subscriptions?")
+
+
+@offer.command("replace")
+@click.argument("offer_id")
+@click.option("--by", "successor", required=True, metavar="OFFER_ID", help="The offer, by the beginning of its id.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@home_option
+@json_option
+def replace(offer_id: str, successor: str, home: Home, as_json: bool, yes: bool) -> None:
+    """End an offer in favour of another one, which its subscribers are told of."""
+    if not yes:
+        click.confirm("End this offer and all of its subscriptions, and name the other one?", abort=True, err=True)
+    _told(Client(home).post(path_to("offers", offer_id, "replace"), {"successor": successor}), as_json)
+
+
+def _told(told: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(told)
+    else:
+        click.echo(f"{told['offer_id'][:12]}: {told['status']}")
+
+
 def _body(asked: dict[str, Any]) -> dict[str, Any]:
+    price = asked["amount"]
     body = {
-        "amount_msat": asked["amount"],
+        "amount_msat": None if price is None or price.currency is not None else price.amount,
+        "currency": None if price is None else price.currency,
+        "amount_minor": None if price is None or price.currency is None else price.amount,
         "description": asked["description"],
         "issuer": asked["issuer"],
         "absolute_expiry": asked["expires"],
@@ -98,6 +154,15 @@ def _body(asked: dict[str, Any]) -> dict[str, Any]:
         "windows": "lenient" if asked["lenient"] else "strict",
         "first_in_window": asked["first_in_window"],
         "invoice_expiry_s": asked["invoice_expiry"],
+        "fiat_expiry_s": asked["fiat_expiry"],
+        "early_s": asked["early"],
+        "grace_s": asked["grace"],
+        "arrears_max": asked["arrears_max"],
+        "amount_min_msat": asked["amount_min"],
+        "after_window": asked["after_window"],
+        "after_cancel": asked["after_cancel"],
+        "after_end": asked["after_end"],
+        "give_state": asked["give_state"],
     }
     if asked["every"] is None:
         for name in ("payments", "optional", "base", "proportional", "pay_before", "pay_after", "dialect"):
@@ -131,6 +196,7 @@ def _print_offer(told: dict[str, Any], qr: bool) -> None:
     facts = [
         ("what", printable(told["description"] or "")),
         ("terms", told["terms"]),
+        ("state", told["status"]),
         ("offer id", told["offer_id"]),
         ("created", local_time(told["created_at"])),
     ]

@@ -7,6 +7,7 @@ from typing import Any, Final
 import click
 
 from lnrecur.cli.client import Client, home_option, path_to
+from lnrecur.cli.orders import end, waive
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, print_table, printable
 from lnrecur.cli.payer_orders import amend, approve, decline
 from lnrecur.cli.times import local_time
@@ -89,10 +90,17 @@ def cancel(subscription_id: str, home: Home, as_json: bool) -> None:
 @home_option
 @json_option
 def pause(subscription_id: str, home: Home, as_json: bool) -> None:
-    """Pay nothing until resumed. A payment that is on its way at this moment is followed to its end."""
+    """Pay nothing, or as the seller serve nothing, until resumed.
+
+    A payment that is on its way at this moment is followed to its end.
+    """
     told = Client(home).post(path_to("subscriptions", subscription_id, "pause"))
     if as_json:
         print_json(told)
+        return
+    if told["role"] == "payee":
+        click.echo(f"{told['id'][:12]}: paused")
+        click.echo("Its requests are refused for now, and the periods that pass meanwhile are waived.")
         return
     click.echo(f"{told['id'][:12]}: {told['phase']}{' (once its payment has ended)' if told['pause_asked'] else ''}")
     click.echo(_while_paused(told))
@@ -109,13 +117,13 @@ def resume(subscription_id: str, home: Home, as_json: bool) -> None:
         print_json(told)
         return
     click.echo(f"{told['id'][:12]}: {told['phase']}")
-    if told["missed_periods"]:
+    if told["role"] == "payer" and told["missed_periods"]:
         click.echo(
             f"{_periods(told['missed_periods'])} passed unpaid and will be paid now, as far as the payee allows."
         )
 
 
-for command in (approve, decline, amend):
+for command in (approve, decline, amend, waive, end):
     subscriptions.add_command(command)
 
 
@@ -168,6 +176,12 @@ def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
         facts.append(("waits for", f"your approval of {amount_in_words(told['awaiting_msat'])}"))
     if told.get("new_terms"):
         facts.append(("new offer", f"{printable(told['new_terms'])}: approve to move to it, or decline"))
+    if told["role"] == "payee" and told["missed_periods"]:
+        facts.append(("missed", _periods(told["missed_periods"])))
+    if told.get("waived_periods"):
+        facts.append(("waived", _periods(told["waived_periods"])))
+    if told.get("paused_at"):
+        facts.append(("paused", f"since {local_time(told['paused_at'])}"))
     if told.get("next_at"):
         facts.append(("next", local_time(told["next_at"])))
     if told["role"] == "payer":

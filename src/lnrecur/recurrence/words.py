@@ -11,21 +11,11 @@ from lnrecur.bolt12.codecs import Paywindow
 from lnrecur.bolt12.offer import OfferFields
 from lnrecur.bolt12.recurrence_terms import Recurrence, TimeUnit
 from lnrecur.recurrence.calendar import SECONDS_PER_DAY, civil_date
+from lnrecur.recurrence.currencies import currency_exponent
 from lnrecur.values import MSAT_PER_SAT
 
 _UNIT_NAMES: Final = {TimeUnit.SECONDS: "second", TimeUnit.DAYS: "day", TimeUnit.MONTHS: "month"}
 _LARGER_UNITS: Final = ((SECONDS_PER_DAY, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
-
-_USUAL_EXPONENT: Final = 2
-_EXPONENTS: Final = {
-    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
-    3: "BHD IQD JOD KWD LYD OMR TND",
-    4: "CLF UYW",
-}
-"""ISO 4217, list one: the currencies whose minor unit is not a hundredth."""
-_EXPONENT_OF: Final = {code: exponent for exponent, codes in _EXPONENTS.items() for code in codes.split()}
-_HUNDREDTHS_WITH_X: Final = ("XAD", "XCD", "XCG")
-"""Of the codes that begin with X, those of money in circulation; gold and the like have no minor unit ("N.A.")."""
 
 
 def recurrence_in_words(offer: OfferFields) -> str:
@@ -102,12 +92,6 @@ def _date_and_time(unix: int) -> tuple[str, str]:
     minutes, second = divmod(second_of_day, 60)
     hour, minute = divmod(minutes, 60)
     return f"{year:04}-{month:02}-{day:02}", f"{hour:02}:{minute:02}:{second:02}"
-
-
-def currency_exponent(currency: str) -> int:
-    """How many decimals the minor unit of a currency stands for (ISO 4217); a code we do not know has hundredths."""
-    whole = currency.startswith("X") and currency not in _HUNDREDTHS_WITH_X
-    return _EXPONENT_OF.get(currency, 0 if whole else _USUAL_EXPONENT)
 
 
 def _price(offer: OfferFields) -> str:

@@ -79,6 +79,7 @@ def test_events_come_in_order_and_behind_an_id(api: Api) -> None:
         "name": "subscription.unreachable",
         "role": "payer",
         "subscription": first["id"],
+        "offer_id": None,
         "data": {"why": "nobody home"},
     }
     assert api.get("/v1/events", after=2).json()["events"] == events[2:]
@@ -159,6 +160,7 @@ def test_the_books_are_those_of_all_or_of_one_subscription(api: Api) -> None:
             "period_start": "2027-01-15T08:00:00Z",
             "settled_at": "2027-01-15T08:00:05Z",
             "surplus": False,
+            "conversion": None,
         }
     ]
     assert api.get(f"/v1/subscriptions/{told['id']}").json()["book"] == payments

@@ -1,6 +1,7 @@
 """Offers over the HTTP API: every form of recurrence, and everything that cannot be one."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from helpers.api import NOW, PEER, Api, services_in_memory, serving
 from lnrecur.bolt12 import Dialect, Offer, TimeUnit
 from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
-from lnrecur.recurrence.offering import Windows
+from lnrecur.recurrence.offering import OfferPolicy, Windows
 from lnrecur.testing.virtual_clock import VirtualClock
 from lnrecur.values import REGTEST, OfferId
 
@@ -65,11 +66,14 @@ def test_the_answer_has_the_documented_shape(api: Api) -> None:
         "label": "",
         "description": "coffee",
         "amount_msat": 1_000_000,
+        "currency": None,
+        "amount_minor": None,
         "terms": "1,000 sat every day, from the first payment, paid in order",
         "introductions": [],
         "status": "open",
         "successor": None,
         "windows": "strict",
+        "policy": asdict(OfferPolicy()),
         "created_at": "2027-01-15T08:00:00Z",
         "hides_node": False,
         "via": [PEER],
@@ -152,7 +156,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"windows": "loose"}, "windows", "one of strict, lenient, not 'loose'"),
     ({"invoice_expiry_s": 0}, "invoice_expiry_s", ">= 1"),
     ({"description": "x" * 2001}, "description", "length <= 2000"),
-    ({"currency": "USD"}, "currency", "unknown field"),
+    ({"currency": "USD"}, "amount_minor", "missing"),
 ]
 
 

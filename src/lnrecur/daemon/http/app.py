@@ -73,18 +73,18 @@ def build_app(
 
 def routes_over(routes: Routes) -> list[Route]:
     """Every path there is, and the methods it takes."""
-    payer = routes.payer
+    payer, offers, orders = routes.payer, routes.offers, routes.orders
     return [
         Route("/v1/info", routes.info, methods=["GET"]),
-        Route("/v1/offers", _get_or_post(routes.offers, routes.create_offer), methods=["GET", "POST"]),
-        Route("/v1/offers/{id}", routes.offer, methods=["GET"]),
+        Route("/v1/offers", _get_or_post(offers.all, offers.create), methods=["GET", "POST"]),
+        Route("/v1/offers/{id}", offers.one, methods=["GET"]),
+        *_posts("/v1/offers/{id}", offers.retire, offers.pause, offers.resume, offers.end, offers.replace),
         Route("/v1/subscriptions", _get_or_post(routes.subscriptions, payer.subscribe), methods=["GET", "POST"]),
         Route("/v1/subscriptions/{id}", routes.subscription, methods=["GET"]),
         Route("/v1/subscriptions/{id}/cancel", payer.cancel, methods=["POST"]),
         Route("/v1/subscriptions/{id}/approve", payer.approve, methods=["POST"]),
         Route("/v1/subscriptions/{id}/decline", payer.decline, methods=["POST"]),
-        Route("/v1/subscriptions/{id}/pause", payer.pause, methods=["POST"]),
-        Route("/v1/subscriptions/{id}/resume", payer.resume, methods=["POST"]),
+        *_posts("/v1/subscriptions/{id}", orders.pause, orders.resume, orders.waive, orders.end),
         Route("/v1/subscriptions/{id}/amend", payer.amend, methods=["POST"]),
         Route("/v1/payments", _get_or_post(payer.payments, payer.pay), methods=["GET", "POST"]),
         Route("/v1/payments/{id}", payer.payment, methods=["GET"]),
@@ -99,6 +99,11 @@ def peer_routes(routes: PeerRoutes) -> list[Route]:
         Route("/v1/peers", _get_or_post(routes.peers, routes.add), methods=["GET", "POST"]),
         Route("/v1/peers/{id}", routes.remove, methods=["DELETE"]),
     ]
+
+
+def _posts(path: str, *handlers: Handler) -> list[Route]:
+    """Routes below `path` that carry the names of their handlers."""
+    return [Route(f"{path}/{handler.__name__}", handler, methods=["POST"]) for handler in handlers]
 
 
 def _get_or_post(get: Handler, post: Handler) -> Handler:

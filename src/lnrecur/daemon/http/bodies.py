@@ -17,8 +17,8 @@ from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
 from lnrecur.crypto.errors import CryptoError
 from lnrecur.crypto.keys import parse_point
 from lnrecur.errors import UsageError
-from lnrecur.recurrence.offering import OfferPolicy, Windows
-from lnrecur.values import NodeId
+from lnrecur.recurrence.offering import Late, OfferPolicy, Windows
+from lnrecur.values import Msat, NodeId
 from lnrecur.wire.integers import U32_MAX
 
 I64_MAX: Final = 2**63 - 1
@@ -28,10 +28,12 @@ TEXT_MAX: Final = 2000
 OFFER_TEXT_MAX: Final = 30_000
 """Longest offer we subscribe to, in characters: the request mirrors it and has to fit into one onion message."""
 VIA_MAX: Final = 16
+_DEFAULT_POLICY = OfferPolicy()
 
 Amount = Annotated[int, Meta(ge=0, le=I64_MAX)]
 Moment = Annotated[int, Meta(ge=0, le=I64_MAX)]
 Count = Annotated[int, Meta(ge=0, le=I64_MAX)]
+Expiry = Annotated[int, Meta(ge=1, le=U32_MAX)]
 U32 = Annotated[int, Meta(ge=0, le=U32_MAX)]
 Text = Annotated[str, Meta(max_length=TEXT_MAX)]
 Address = Annotated[str, Meta(max_length=400)]
@@ -102,6 +104,8 @@ class OfferBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A new offer."""
 
     amount_msat: Amount | None = None
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
+    amount_minor: Amount | None = None
     description: Text | None = None
     issuer: Text | None = None
     absolute_expiry: Moment | None = None
@@ -110,9 +114,19 @@ class OfferBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     label: Text = ""
     blinded: bool = False
     via_peers: Annotated[list[NodeIdText], Meta(max_length=VIA_MAX)] | None = None
-    windows: str = Windows.STRICT.value
-    first_in_window: bool = False
-    invoice_expiry_s: Annotated[int, Meta(ge=1, le=U32_MAX)] = 3600
+    windows: str = _DEFAULT_POLICY.windows.value
+    first_in_window: bool = _DEFAULT_POLICY.first_in_window
+    invoice_expiry_s: Expiry = _DEFAULT_POLICY.invoice_expiry_s
+    fiat_expiry_s: Expiry = _DEFAULT_POLICY.fiat_expiry_s
+    early_s: U32 = _DEFAULT_POLICY.early_s
+    grace_s: U32 = _DEFAULT_POLICY.grace_s
+    arrears_max: U32 | None = _DEFAULT_POLICY.arrears_max
+    amount_min_msat: Amount | None = None
+    overask_max: Annotated[int, Meta(ge=1, le=U32_MAX)] = _DEFAULT_POLICY.overask_max
+    after_window: str = _DEFAULT_POLICY.after_window.value
+    after_cancel: str = _DEFAULT_POLICY.after_cancel.value
+    after_end: str = _DEFAULT_POLICY.after_end.value
+    give_state: bool = _DEFAULT_POLICY.give_state
 
     def to_terms(self, dialect: Dialect) -> OfferTerms:
         """What the offer will say.
@@ -120,10 +134,16 @@ class OfferBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         Raises:
             InvalidBody: a combination that means nothing.
         """
+        if (self.currency is None) != (self.amount_minor is None):
+            missing = "amount_minor" if self.amount_minor is None else "currency"
+            raise InvalidBody("missing: a price in a currency has currency and amount_minor", missing)
+        if self.currency is not None and self.amount_msat is not None:
+            raise InvalidBody("an offer has one price: in msat or in a currency", "amount_msat")
         recurrence = None if self.recurrence is None else self.recurrence.to_recurrence(dialect)
         return OfferTerms(
             description=self.description,
-            amount=self.amount_msat,
+            amount=self.amount_msat if self.currency is None else self.amount_minor,
+            currency=self.currency,
             issuer=self.issuer,
             absolute_expiry=self.absolute_expiry,
             quantity_max=self.quantity_max,
@@ -144,15 +164,49 @@ class OfferBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         """What it does not say.
 
         Raises:
-            InvalidBody: there are no such windows.
+            InvalidBody: a word that is none, or a policy that this offer has no use for.
         """
-        payments = None if self.recurrence is None else self.recurrence.payments
+        if self.amount_min_msat is not None and (self.amount_msat is not None or self.currency is not None):
+            raise InvalidBody("is for offers that leave the amount to the payer", "amount_min_msat")
+        windows = one_of(Windows, self.windows, "windows")
+        if self.arrears_max is not None and windows is Windows.STRICT:
+            raise InvalidBody("is for lenient windows: under strict ones nothing may be owed", "arrears_max")
+        if self.grace_s and windows is Windows.LENIENT:
+            raise InvalidBody("is for strict windows: lenient ones serve late periods anyway", "grace_s")
         return OfferPolicy(
-            windows=one_of(Windows, self.windows, "windows"),
+            windows=windows,
             invoice_expiry_s=self.invoice_expiry_s,
             first_in_window=self.first_in_window,
-            payments_max=payments,
+            payments_max=None if self.recurrence is None else self.recurrence.payments,
+            early_s=self.early_s,
+            grace_s=self.grace_s,
+            arrears_max=self.arrears_max,
+            fiat_expiry_s=self.fiat_expiry_s,
+            amount_min_msat=None if self.amount_min_msat is None else Msat(self.amount_min_msat),
+            overask_max=self.overask_max,
+            after_window=one_of(Late, self.after_window, "after_window"),
+            after_cancel=one_of(Late, self.after_cancel, "after_cancel"),
+            after_end=one_of(Late, self.after_end, "after_end"),
+            give_state=self.give_state,
         )
+
+
+class ReplaceBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The offer, by the beginning of its id, that takes the place of another."""
+
+    successor: Annotated[str, Meta(max_length=64)]
+
+
+class WaiveBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """How many periods to forgive."""
+
+    periods: Annotated[int, Meta(ge=1, le=100)] = 1
+
+
+class EndBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Why a subscription ends; for our own log."""
+
+    why: Text = ""
 
 
 def _node_id(text: str, field: str) -> NodeId:

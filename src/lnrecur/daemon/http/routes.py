@@ -10,15 +10,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from lnrecur import __version__
-from lnrecur.bolt12.fields import Dialect
 from lnrecur.bolt12.offer import Offer
 from lnrecur.daemon.config import Settings
 from lnrecur.daemon.http import shapes
-from lnrecur.daemon.http.bodies import I64_MAX, OfferBody
+from lnrecur.daemon.http.bodies import I64_MAX
+from lnrecur.daemon.http.offer_routes import OfferRoutes
+from lnrecur.daemon.http.order_routes import OrderRoutes
 from lnrecur.daemon.http.payer_routes import PayerRoutes
-from lnrecur.daemon.http.reading import body_of, number_of, only_one
+from lnrecur.daemon.http.reading import number_of, only_one
 from lnrecur.errors import UsageError
-from lnrecur.ports import OfferRecord
 from lnrecur.service.assembly import Services
 from lnrecur.values import NodeId, chain_name
 
@@ -26,8 +26,6 @@ EVENTS_MAX: Final = 1000
 WAIT_S_MAX: Final = 30
 WAIT_ASKED_MAX: Final = 3600
 """Longest wait that may be asked for; whoever asks for more than `WAIT_S_MAX` is answered earlier, and asks again."""
-INTRODUCTIONS_MAX: Final = 3
-"""Kept peers at which a blinded offer begins when nobody chooses; each makes its text longer."""
 _WAIT_STEP_S: Final = 0.1
 _URI: Final = "lightning:"
 
@@ -50,7 +48,9 @@ class Routes:
         self._settings = settings
         self._peer = peer
         self._stopping = stopping
-        self._kept = kept or (lambda: [address.node_id for address in settings.peer_addresses])
+        kept = kept or (lambda: [address.node_id for address in settings.peer_addresses])
+        self.offers = OfferRoutes(services, settings, peer, kept)
+        self.orders = OrderRoutes(services, self.payer)
 
     async def info(self, request: Request) -> Response:
         """GET /v1/info: who we are and what moves the money."""
@@ -75,46 +75,6 @@ class Routes:
                 },
             }
         )
-
-    # --- offers ------------------------------------------------------------------------------------------------------
-
-    async def create_offer(self, request: Request) -> Response:
-        """POST /v1/offers."""
-        body = await body_of(request, OfferBody)
-        terms = body.to_terms(Dialect(self._settings.dialect))
-        via = body.introductions()
-        record = self._services.payee.create_offer(
-            terms,
-            body.to_policy(),
-            label=body.label,
-            blinded=body.blinded or bool(via),
-            via=self._kept_and_connected() if via is None and body.blinded else via or (),
-        )
-        return JSONResponse(self._offer(record), status_code=201)
-
-    def _kept_and_connected(self) -> list[NodeId]:
-        """Where paths begin unless somebody chooses: at peers that are there to stay, in the order of the settings."""
-        connected = self._services.courier.peers()
-        return [peer for peer in dict.fromkeys(self._kept()) if peer in connected][:INTRODUCTIONS_MAX]
-
-    async def offers(self, request: Request) -> Response:
-        """GET /v1/offers."""
-        return JSONResponse({"offers": [shapes.offer_shape(record) for record in self._manager.offers()]})
-
-    async def offer(self, request: Request) -> Response:
-        """GET /v1/offers/{id}: by offer_id or a beginning of it."""
-        record = only_one(self._manager.offers(), lambda record: record.offer_id.hex(), request, "offer")
-        return JSONResponse(self._offer(record))
-
-    def _offer(self, record: OfferRecord) -> shapes.Shape:
-        """An offer with where it is asked: `via` is what a subscriber may have to say."""
-        shape = shapes.offer_shape(record)
-        begins = shape["introductions"]
-        hides = bool(begins) and self._services.keyring.node_id.hex() not in begins
-        addresses = [self._services.parts.router.address(NodeId(bytes.fromhex(node))) for node in begins]
-        theirs = [str(address) for address in addresses if address is not None]
-        ours = [] if self._peer is None else [self._peer]
-        return {**shape, "hides_node": hides, "via": theirs if hides else ours, "peer_address": self._peer}
 
     # --- subscriptions -----------------------------------------------------------------------------------------------
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from lnrecur.bolt12.offer import Offer
 from lnrecur.ports import BookedPayment, OfferRecord, Role, StoredEvent
 from lnrecur.recurrence.inbound_model import Inbound
+from lnrecur.recurrence.rates import Conversion
 from lnrecur.recurrence.words import recurrence_in_words, rfc3339
 
 Shape = dict[str, Any]
@@ -26,12 +28,15 @@ def offer_shape(record: OfferRecord) -> Shape:
         "offer": offer.to_text(),
         "label": record.label,
         "description": offer.description,
-        "amount_msat": offer.amount,
+        "amount_msat": None if offer.currency is not None else offer.amount,
+        "currency": offer.currency,
+        "amount_minor": None if offer.currency is None else offer.amount,
         "terms": recurrence_in_words(offer),
         "introductions": [node.hex() for node in begins if isinstance(node, bytes)],
         "status": record.status.value,
         "successor": record.successor,
         "windows": record.policy.windows.value,
+        "policy": asdict(record.policy),
         "created_at": at(record.created_at),
     }
 
@@ -52,6 +57,10 @@ def inbound_shape(state: Inbound, offer: Offer | None) -> Shape:
         "payments": state.payments,
         "total_msat": state.received_msat,
         "surplus_msat": state.surplus_msat,
+        "missed_periods": state.missed,
+        "waived_periods": state.waived,
+        "paused_at": at(state.paused_at),
+        "next_at": at(state.wake_at),
         "start": state.start,
         "basetime": at(state.basetime),
         "created_at": at(state.created_at),
@@ -74,17 +83,32 @@ def payment_shape(payment: BookedPayment) -> Shape:
         "period_start": at(booking.period_start),
         "settled_at": at(booking.settled_at),
         "surplus": booking.surplus,
+        "conversion": None if booking.conversion is None else conversion_shape(booking.conversion),
+    }
+
+
+def conversion_shape(conversion: Conversion) -> Shape:
+    """A price in a currency (in its minor unit) and the rate it was converted at."""
+    rate = conversion.rate
+    return {
+        "currency": rate.currency,
+        "amount_minor": conversion.minor,
+        "minor_per_btc": rate.minor_per_btc,
+        "rate_at": at(rate.at),
+        "rate_source": rate.source,
     }
 
 
 def event_shape(event: StoredEvent) -> Shape:
-    """One line of the event log."""
+    """One line of the event log; it is about a subscription or about an offer."""
+    about_offer = event.name.startswith("offer.")
     return {
         "id": event.id,
         "sequence": event.sequence,
         "at": at(event.at),
         "name": event.name,
         "role": event.role.value,
-        "subscription": event.subject.hex(),
+        "subscription": None if about_offer else event.subject.hex(),
+        "offer_id": event.subject.hex() if about_offer else None,
         "data": dict(event.data),
     }

@@ -44,6 +44,7 @@ from lnrecur.ports.money import (
 )
 from lnrecur.ports.peers import (
     LinkError,
+    LinkTotals,
     MessageRouter,
     OnionMessageHandler,
     PeerAddress,
@@ -87,6 +88,7 @@ __all__ = [
     "SentState",
     "Unavailable",
     "LinkError",
+    "LinkTotals",
     "MessageRouter",
     "OnionMessageHandler",
     "PeerAddress",

@@ -111,6 +111,14 @@ async def test_an_introduction_that_listens_is_dialled_at_the_address_that_the_s
         assert_paid(rig, alice, subscription, 4)
 
 
+async def test_the_introduction_peer_itself_subscribes_and_takes_its_own_hop_off() -> None:
+    async with Rig(seed=9) as rig:
+        hub, merchant, _ = await a_star(rig, "merchant", "alice")
+        subscription = subscribe(hub, publish(merchant, via=[hub]))
+        await rig.run_for(4 * PERIOD)
+        assert_paid(rig, hub, subscription, 4)
+
+
 async def test_an_introduction_peer_that_is_not_connected_or_named_twice_is_refused() -> None:
     async with Rig(seed=7) as rig:
         hub, merchant, alice = await a_star(rig, "merchant", "alice")

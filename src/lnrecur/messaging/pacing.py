@@ -8,7 +8,7 @@ seconds later.
             conversation b: ▢       ─┼─ round robin ──> spacer ──> pop
             conversation c: ▢▢      ─┘
 
-What this guarantees: never more than `burst` messages at once and one more per `every_s`; each conversation that waits
+What this guarantees: never more than `burst` messages at once and one more per interval; each conversation that waits
 gets every n-th turn, however much another one says; and a bound on what waits, for all together and for each.
 """
 
@@ -38,6 +38,9 @@ class Pace:
 
     burst: int = 4
     every_s: float = 0.25
+    margin_s: float = 0.01
+    """Added to every interval: receivers count whole milliseconds, at the far end of a connection that does not delay
+    all messages alike, and drop what comes a millisecond early."""
     waiting_max: int = 256
     """Messages that may wait for one peer."""
     waiting_bytes_max: int = _MIB
@@ -55,6 +58,8 @@ class Pace:
                 raise UsageError(f"{name} is at least 1, not {getattr(self, name)}", field=name)
         if not 0 < self.every_s < float("inf"):
             raise UsageError(f"every_s is a number of seconds above 0, not {self.every_s}", field="every_s")
+        if not 0 <= self.margin_s < float("inf"):
+            raise UsageError(f"margin_s is a number of seconds, not {self.margin_s}", field="margin_s")
 
 
 class Spacer:
@@ -96,7 +101,7 @@ class PacedQueue(Generic[T]):
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
-        self._spacer = Spacer(pace.burst, pace.every_s)
+        self._spacer = Spacer(pace.burst, pace.every_s + pace.margin_s)
         self._conversations: OrderedDict[bytes, deque[tuple[int, T]]] = OrderedDict()
         self._waiting = 0
         self._waiting_bytes = 0

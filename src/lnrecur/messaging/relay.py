@@ -71,21 +71,12 @@ class RelayGate:
             return RelayVerdict.GOES_BACK
         if next_node is None or next_node not in peers:
             return RelayVerdict.NO_PEER
-        bucket = self._buckets.get(sender)
-        if bucket is None:
-            self._make_room(now)
-            bucket = self._buckets[sender] = TokenBucket(Rate(1 / self._limits.every_s, self._limits.burst), now)
+        bucket = self._buckets.pop(sender, None) or TokenBucket(Rate(1 / self._limits.every_s, self._limits.burst), now)
+        if len(self._buckets) >= _KNOWN_MAX:
+            del self._buckets[next(iter(self._buckets))]  # who has been quiet for longest
+        self._buckets[sender] = bucket
         return RelayVerdict.PASSED_ON if bucket.take(1, now) else RelayVerdict.TOO_MANY
 
     def count(self, verdict: RelayVerdict) -> None:
         """Remember what became of a message."""
         self.counts[verdict] += 1
-
-    def _make_room(self, now: float) -> None:
-        if len(self._buckets) < _KNOWN_MAX:
-            return
-        self._buckets = {
-            peer: bucket for peer, bucket in self._buckets.items() if bucket.wait_for(bucket.rate.burst, now)
-        }
-        while len(self._buckets) >= _KNOWN_MAX:
-            del self._buckets[next(iter(self._buckets))]

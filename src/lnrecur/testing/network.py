@@ -36,6 +36,8 @@ class Faults:
     lateness: float = 0.0
     """The chance of a message to be under way for some seconds instead of none; needs a clock."""
     late_s_max: int = 10
+    jitter_s: float = 0.0
+    """Each message is under way for up to this long; those of one connection stay in order, as over TCP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +50,26 @@ class RateLimit:
 
 @dataclass(slots=True)
 class _Turnstile:
-    """One peer's tokens at one receiver: one more for every whole interval that has passed."""
+    """One peer's credit at one receiver, in whole milliseconds, as Core Lightning counts: a bit early is too early."""
 
     limit: RateLimit
-    counted_from: float
-    tokens: int = field(init=False)
+    looked_at: float
+    credit_ms: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.tokens = self.limit.burst
+        self.credit_ms = self._cost_ms * self.limit.burst
+
+    @property
+    def _cost_ms(self) -> int:
+        return round(self.limit.every_s * 1000)
 
     def passes(self, now: float) -> bool:
-        intervals = int((now - self.counted_from) / self.limit.every_s)
-        self.counted_from += intervals * self.limit.every_s
-        self.tokens = min(self.limit.burst, self.tokens + intervals)
-        if self.tokens == self.limit.burst:
-            self.counted_from = now
-        if not self.tokens:
+        gained = int((now - self.looked_at) * 1000)
+        self.looked_at = now
+        self.credit_ms = min(self._cost_ms * self.limit.burst, self.credit_ms + gained)
+        if self.credit_ms < self._cost_ms:
             return False
-        self.tokens -= 1
+        self.credit_ms -= self._cost_ms
         return True
 
 
@@ -97,6 +101,7 @@ class MemoryNetwork:
         self._clock = clock
         self._wires: set[frozenset[NodeId]] | None = None
         self._turnstiles: dict[tuple[NodeId, NodeId], _Turnstile] = {}
+        self._last_arrivals: dict[tuple[NodeId, NodeId], float] = {}
         self._under_way: list[_UnderWay] = []
         self._watchers: list[Watcher] = []
         self._chance = random.Random(seed)  # noqa: S311 - reproducible faults, not secrets
@@ -171,7 +176,17 @@ class MemoryNetwork:
             at = len(self._under_way)
             if self._under_way and self._happens(self.faults.reordering):
                 at = self._chance.randrange(len(self._under_way))
-            self._under_way.insert(at, _UnderWay(self._now() + late, sender, receiver, message))
+            arrives_at = self._now() + late + self._jitter(sender, receiver)
+            self._under_way.insert(at, _UnderWay(arrives_at, sender, receiver, message))
+
+    def _jitter(self, sender: NodeId, receiver: NodeId) -> float:
+        """How long a message is under way over a connection that keeps the order of its messages."""
+        if not self.faults.jitter_s:
+            return 0.0
+        now, last = self._now(), self._last_arrivals.get((sender, receiver), 0.0)
+        arrives_at = max(last, now + self._chance.uniform(0, self.faults.jitter_s))
+        self._last_arrivals[sender, receiver] = arrives_at
+        return arrives_at - now
 
     def deliver(self) -> int:
         """Hand over what has arrived by now; answers how many messages that were.

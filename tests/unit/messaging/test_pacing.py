@@ -81,7 +81,7 @@ def test_what_finds_nobody_waiting_goes_at_once_until_the_burst_is_spent() -> No
 
 
 def test_conversations_take_turns_however_much_one_of_them_says() -> None:
-    queue = a_queue(burst=1)
+    queue = a_queue(burst=1, margin_s=0)
     for number in range(20):
         queue.put(A, f"a{number}", 1)
     queue.put(B, "b0", 1)
@@ -128,7 +128,7 @@ def test_a_cleared_queue_tells_how_much_was_lost_and_takes_as_much_again() -> No
 @pytest.mark.parametrize(
     ("field", "value"),
     [("burst", 0), ("every_s", 0.0), ("every_s", -1.0), ("every_s", float("inf")), ("every_s", float("nan")),
-     ("waiting_max", 0), ("waiting_bytes_max", 0), ("conversation_max", 0)],
+     ("margin_s", -0.1), ("waiting_max", 0), ("waiting_bytes_max", 0), ("conversation_max", 0)],
 )  # fmt: skip
 def test_a_pace_at_which_nothing_would_go_is_refused_by_field(field: str, value: float) -> None:
     with pytest.raises(UsageError) as caught:

@@ -161,6 +161,8 @@ class FailureReason(StrEnum):
     REFUSED_BY_PAYEE = "refused_by_payee"
     EXPIRED = "expired"
     FEE_LIMIT = "fee_limit"
+    PAYEE_UNREACHABLE = "payee_unreachable"
+    """Nobody on the way, or at its end, took it."""
     OTHER = "other"
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lnrecur.recurrence.outbound_model import Outbound, PendingPayment
+from lnrecur.recurrence.retry import RetryPolicy
 from lnrecur.recurrence.words import amount_in_words
 
 
@@ -36,6 +37,7 @@ FAILURES: Final = {
     "other": Failure("your node does not say why"),
 }
 """By the reason's value in `lnrecur.ports.FailureReason`."""
+_PATIENT_CAP_S: Final = 3600
 _UNKNOWN: Final = Failure("your node refused it")
 
 
@@ -50,6 +52,12 @@ def failure_in_words(payment: PendingPayment, reason: str) -> str:
         amount=amount_in_words(payment.amount_msat), fee=amount_in_words(payment.max_fee_msat)
     )
     return f"payment failed ({reason}): {told}"
+
+
+def retry_of(state: Outbound, reason: str) -> RetryPolicy:
+    """The policy for new tries after this failure: where somebody has to act first, once an hour is often enough."""
+    policy = state.terms.payment_retry
+    return replace(policy, cap_s=max(policy.cap_s, _PATIENT_CAP_S)) if failure_of(reason).patient else policy
 
 
 def is_over(state: Outbound, reason: str, tries: int, *, bounded: bool) -> bool:

@@ -36,7 +36,7 @@ def tell_missed(state: Outbound, now: UnixSeconds) -> Step:
             "closed_at": window.closes,
             "why": (state.problem if counter == state.next_counter else None) or "the pay window closed",
         }
-        if state.terms.missed is Missed.STOP:
+        if state.terms.missed is Missed.STOP and not state.payee_paused:
             return lapse(state, "subscription.missed", str(data["why"]), data)
         told.append(Emit("subscription.missed", data))
     missed = replace(state, missed_through=first + len(told)) if told else state

@@ -149,6 +149,8 @@ class Outbound:
     """How often `next_counter` was refused with the same words."""
     adopting: int | None = None
     """The payee says that all counters below this are settled; our money node is asked before we believe it."""
+    payee_paused: bool = False
+    """The payee's last word was that it has paused: periods that pass are told, and do not end the subscription."""
     given_up: PendingPayment | None = None
     """The last payment for `next_counter` that finally failed and was given up for a new invoice."""
     adopted: int = 0

@@ -12,7 +12,7 @@ from lnrecur.recurrence.errors import ImpossibleTransition
 from lnrecur.recurrence.invoice_checks import InvoiceRefused, check_invoice
 from lnrecur.recurrence.outbound_approvals import over_mandate
 from lnrecur.recurrence.outbound_endings import cancelled_after, lapse
-from lnrecur.recurrence.outbound_failures import failure_in_words, failure_of, is_over
+from lnrecur.recurrence.outbound_failures import failure_in_words, failure_of, is_over, retry_of
 from lnrecur.recurrence.outbound_model import (
     Due,
     InvoiceArrived,
@@ -28,7 +28,7 @@ from lnrecur.recurrence.outbound_model import (
 from lnrecur.recurrence.outbound_planning import paused, plan_next
 from lnrecur.recurrence.outbound_prices import is_approved, mandate_excess
 from lnrecur.recurrence.outbound_times import left_s
-from lnrecur.recurrence.rates import ExchangeRate
+from lnrecur.recurrence.rates import Conversion, ExchangeRate
 from lnrecur.recurrence.windows import start_of
 from lnrecur.values import Msat, UnixSeconds
 
@@ -90,8 +90,17 @@ def _start(
         expires_at=invoice.expires_at,
         rate=rate,
     )
-    paying = replace(state, phase=Phase.PAYING, request=None, payment=payment, adopting=None, refusals=0, problem=None,
-                     wake_at=UnixSeconds(now + STATUS_DELAY_S))  # fmt: skip
+    paying = replace(
+        state,
+        phase=Phase.PAYING,
+        request=None,
+        payment=payment,
+        adopting=None,
+        refusals=0,
+        payee_paused=False,
+        problem=None,
+        wake_at=UnixSeconds(now + STATUS_DELAY_S),
+    )
     data: Facts = {"counter": payment.counter, "amount_msat": amount, "payment_hash": payment.payment_hash.hex(),
             **_rate_facts(rate)}  # fmt: skip
     return Step(paying, (_pay(payment), Emit("payment.started", data)))
@@ -140,7 +149,7 @@ def payment_failed(state: Outbound, event: PaymentFailed, now: UnixSeconds) -> S
         return paused(replace(state, given_up=payment, problem=told)).after(*emitted)
     if is_over(state, event.reason, tries, bounded=left is not None):
         return lapse(state, "subscription.given_up", f"{told} ({tries} tries)").after(*emitted)
-    wake_at = UnixSeconds(now + state.terms.payment_retry.delay_s(tries, event.entropy, left))
+    wake_at = UnixSeconds(now + retry_of(state, event.reason).delay_s(tries, event.entropy, left))
     next_try = NextTry.SAME_INVOICE if event.retryable else NextTry.NEW_INVOICE
     failed = replace(payment, next_try=next_try, reason=event.reason)
     return Step(replace(state, payment=failed, problem=told, wake_at=wake_at), emitted)
@@ -216,13 +225,19 @@ def _settle(state: Outbound, payment: PendingPayment, event: PaymentSettled, now
     index = state.next_index
     started = None if payment.basetime is None else start_of(state.recurrence, payment.basetime, index)
     booked = Book(
-        payment.counter, payment.payment_hash, event.preimage, payment.amount_msat, event.fee_msat, now, started
-    )
+        payment.counter, payment.payment_hash, event.preimage, payment.amount_msat, event.fee_msat, now, started,
+        conversion=_conversion(payment),
+    )  # fmt: skip
     data: Facts = {"counter": payment.counter, "index": index, "amount_msat": payment.amount_msat,
             "fee_msat": event.fee_msat, "payment_hash": payment.payment_hash.hex(),
             **_rate_facts(payment.rate)}  # fmt: skip
     name = "subscription.renewed" if payment.counter else "subscription.created"
     return plan_next(paid, now, event.entropy).after(booked, Emit(name, data))
+
+
+def _conversion(payment: PendingPayment) -> Conversion | None:
+    """What the payment was worth in the currency of the mandate, when it was accepted."""
+    return None if payment.rate is None else Conversion(payment.rate.minor(payment.amount_msat), payment.rate)
 
 
 def _pay(payment: PendingPayment) -> Pay:

@@ -14,6 +14,7 @@ from lnrecur.recurrence.outbound_endings import lapse
 from lnrecur.recurrence.outbound_model import Outbound, PaymentFailed, PaymentUnknown, RefusalArrived, Step, Wait
 from lnrecur.recurrence.outbound_times import closing, not_past_closing
 from lnrecur.recurrence.refusals import Refusal, Verdict, read_refusal
+from lnrecur.recurrence.windows import first_open_period
 from lnrecur.recurrence.words import recurrence_in_words
 from lnrecur.values import UnixSeconds
 from lnrecur.wire.errors import WireError
@@ -32,9 +33,9 @@ def refused(state: Outbound, event: RefusalArrived, now: UnixSeconds) -> Step:
     again = state.problem == problem
     times = state.refusals if again else 0
     verdict = refusal.verdict_after(times)
-    noted = replace(state, problem=problem, refusals=times + 1)
+    noted = replace(state, problem=problem, refusals=times + 1, payee_paused=verdict is Verdict.PAUSED)
     data: Facts = {"why": refusal.text, "field": refusal.field, "counter": state.next_counter, "verdict": verdict.value}
-    emitted = () if again and verdict is Verdict.LATER else (Emit("subscription.request_refused", data),)
+    emitted = () if again and verdict in _TOLD_ONCE else (Emit("subscription.request_refused", data),)
     return _DEEDS[verdict](noted, refusal, event, now).after(*emitted)
 
 
@@ -61,9 +62,24 @@ def _wait(state: Outbound, refusal: Refusal, event: RefusalArrived, now: UnixSec
 
 def _missed(state: Outbound, refusal: Refusal, event: RefusalArrived, now: UnixSeconds) -> Step:
     """The payee's clock decides: it will not serve this period any more, and therefore none behind it."""
+    later = _later_start(state, refusal, now)
+    if later is not None:
+        return later
     data: Facts = {"counter": state.next_counter, "index": state.next_index, "why": refusal.text}
     told = () if state.next_counter < state.missed_through else (Emit("subscription.missed", data),)
     return lapse(state, "subscription.given_up", state.problem or refusal.text).after(*told)
+
+
+def _later_start(state: Outbound, refusal: Refusal, now: UnixSeconds) -> Step | None:
+    """While nothing is paid, a period that has passed is none of ours: begin with one that can still be paid."""
+    recurrence, start = state.offer.recurrence, state.terms.start
+    if state.one_off or state.next_counter or recurrence is None or start is None:
+        return None
+    later = max(start + 1, first_open_period(recurrence, now))
+    if recurrence.payments_from(later) == 0:
+        return None
+    moved = replace(state, terms=replace(state.terms, start=later), request=None, problem=None, wake_at=now)
+    return Step(moved, (Emit("subscription.start_moved", {"old": start, "new": later, "why": refusal.text}),))
 
 
 def _ended(state: Outbound, refusal: Refusal, event: RefusalArrived, now: UnixSeconds) -> Step:
@@ -104,8 +120,10 @@ def _ask(state: Outbound, refusal: Refusal, event: RefusalArrived, now: UnixSeco
     return needs_approval(state, Wait.REFUSAL, told, {"meaning": refusal.row.meaning})
 
 
+_TOLD_ONCE: Final = (Verdict.LATER, Verdict.PAUSED)
 _DEEDS: Final[dict[Verdict, Callable[[Outbound, Refusal, RefusalArrived, UnixSeconds], Step]]] = {
     Verdict.LATER: _later,
+    Verdict.PAUSED: _later,
     Verdict.WAIT: _wait,
     Verdict.MISSED: _missed,
     Verdict.ENDED: _ended,

@@ -31,6 +31,8 @@ class Verdict(StrEnum):
     """It may pass: the request is sent again when the next resend is due."""
     WAIT = "wait"
     """Too early: ask again at a moment that the payee names."""
+    PAUSED = "paused"
+    """The payee serves nobody, or not us, for a while; what passes meanwhile is its loss: tried on, and not missed."""
     MISSED = "missed"
     """Too late: this period cannot be paid any more, and so none behind it."""
     ENDED = "ended"
@@ -80,6 +82,7 @@ REFUSALS: Final[tuple[Row, ...]] = (
     _row("too early, some time", r"too early", _V.LATER, "its pay window is not open yet"),
     _row("too late", r"too late", _V.MISSED, "its pay window has closed"),
     _row("period over", _rule("T10"), _V.MISSED, "nothing is left of the period to pay for"),
+    _row("paused", r"is paused|" + _rule("Q22"), _V.PAUSED, "the payee has paused"),
     # what the payee remembers of us
     _row("waived", r"\bwaived?\b", _V.WAIVED, "the payee waived the period"),
     _row("paid already", r"(is|has) paid already|already (been )?paid|" + _rule("Q13"), _V.ADOPT,

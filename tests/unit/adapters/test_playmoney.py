@@ -187,7 +187,11 @@ async def test_what_a_payee_never_looked_at_can_be_taken_back_when_its_blocks_ha
         assert (await payer.sent(order.payment_hash)).state is SentState.PENDING
         clock.advance(TEN_MINUTES)
         failed = await payer.sent(order.payment_hash)
-        assert (failed.state, failed.reason, failed.retryable) == (SentState.FAILED, FailureReason.OTHER, True)
+        assert (failed.state, failed.reason, failed.retryable) == (
+            SentState.FAILED,
+            FailureReason.PAYEE_UNREACHABLE,
+            True,
+        )
         assert await payer.balance() == OPENING_BALANCE
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lnrecur.recurrence.retry import RetryPolicy
+from lnrecur.recurrence.retry import REQUEST_RETRY, RetryPolicy
 
 entropies = st.binary(min_size=8, max_size=8)
 ZERO = bytes(8)
@@ -48,3 +48,49 @@ def test_jitter_reaches_both_ends_of_its_share() -> None:
     policy = RetryPolicy(100, jitter_percent=10)
     seen = {policy.delay_s(1, number.to_bytes(8, "big")) for number in range(1001)}
     assert seen == set(range(100, 111))
+
+
+# --- within a pay window ---------------------------------------------------------------------------------------------
+
+
+def moments(policy: RetryPolicy, window_s: int) -> list[int]:
+    """When tries are made in a window, without jitter."""
+    now, found = 0, [0]
+    while True:
+        now += policy.delay_s(len(found), ZERO, window_s - now)
+        if now >= window_s:
+            return found
+        found.append(now)
+
+
+def test_a_short_window_sees_many_tries_and_a_long_one_no_more_than_the_cap_allows() -> None:
+    assert len(moments(REQUEST_RETRY, 900)) > 30
+    month = moments(REQUEST_RETRY, 30 * 86_400)
+    assert len(month) < 30 * 86_400 / 900 + 60
+    assert month[-1] > 30 * 86_400 - 10, "the last try is close to the end"
+
+
+@given(
+    st.builds(RetryPolicy, st.integers(1, 100), st.integers(1, 5), st.integers(1, 5000), st.integers(0, 100)),
+    st.integers(1, 60), entropies, st.integers(1, 10**6),
+)  # fmt: skip
+def test_a_window_never_makes_a_delay_longer_nor_shorter_than_the_first(
+    policy: RetryPolicy, tries: int, entropy: bytes, left: int
+) -> None:
+    within, plain = policy.delay_s(tries, entropy, left), policy.delay_s(tries, entropy)
+    assert within <= plain + plain * policy.jitter_percent // 100
+    assert within >= min(policy.first_delay_s, policy.cap_s)
+    most = max(policy.first_delay_s, left // 8)
+    assert within <= most + most * policy.jitter_percent // 100
+
+
+def test_where_no_window_bounds_the_trying_another_number_may_hold() -> None:
+    policy = RetryPolicy(5, tries_max_unbounded=3)
+    assert not policy.gives_up_after(10**6)
+    assert [policy.gives_up_after(tries, bounded=False) for tries in (2, 3)] == [False, True]
+    assert RetryPolicy(5, tries_max=2).gives_up_after(2, bounded=False)
+
+
+def test_a_policy_is_told_in_words() -> None:
+    told = RetryPolicy(5, cap_s=900, tries_max=10).in_words()
+    assert told == "after 5 s, then 2 times as long, up to 900 s (+25 %), at most 10 tries"

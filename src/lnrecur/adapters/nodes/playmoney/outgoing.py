@@ -84,7 +84,7 @@ def take_back_if_timed_out(db: Connection, payer: NodeId, payment_hash: PaymentH
         .where(htlcs.c.payment_hash == payment_hash, htlcs.c.state == "offered", payments.c.payer == payer)
     ).one_or_none()
     if row is not None and has_timed_out(row.cltv_expiry, now):
-        fail_back(db, row, FailureReason.OTHER, retryable=True, now=now)
+        fail_back(db, row, FailureReason.PAYEE_UNREACHABLE, retryable=True, now=now)
 
 
 def sent(db: Connection, payer: NodeId, payment_hash: PaymentHash) -> Sent:

@@ -8,22 +8,23 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("recurrence_manager")
+pytest.register_assert_rewrite("recurrence_manager", "workers")
 
 from recurrence_manager import RecurrenceManagerContract, SharedStoreContract  # noqa: E402
+from workers import SharedWorkersContract, WorkersContract  # noqa: E402
 
 from lnrecur.adapters.store import SqlRecurrenceManager, open_postgresql_manager, open_sqlite_manager  # noqa: E402
 from lnrecur.ports import RecurrenceManager  # noqa: E402
 from lnrecur.testing.memory_store import MemoryRecurrenceManager  # noqa: E402
 
 
-class TestMemoryRecurrenceManager(RecurrenceManagerContract):
+class TestMemoryRecurrenceManager(RecurrenceManagerContract, WorkersContract):
     @pytest.fixture
     def manager(self) -> RecurrenceManager:
         return MemoryRecurrenceManager()
 
 
-class TestSqliteRecurrenceManager(SharedStoreContract):
+class TestSqliteRecurrenceManager(SharedStoreContract, SharedWorkersContract):
     """Each manager has an engine of its own on the file, as daemons have."""
 
     @pytest.fixture
@@ -36,7 +37,7 @@ class TestSqliteRecurrenceManager(SharedStoreContract):
             yield open_manager
 
 
-class TestPostgresqlRecurrenceManager(SharedStoreContract):
+class TestPostgresqlRecurrenceManager(SharedStoreContract, SharedWorkersContract):
     """The same on a real server."""
 
     @pytest.fixture

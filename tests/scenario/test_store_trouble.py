@@ -30,7 +30,7 @@ class TroubledStore(MemoryRecurrenceManager):
         return super().__getattribute__(name)
 
 
-@pytest.mark.parametrize("call", ["due_outbounds", "due_outbox", "next_wake", "effect_done", "commit_outbound"])
+@pytest.mark.parametrize("call", ["claim_outbounds", "claim_outbox", "next_wake", "effect_done", "commit_outbound"])
 async def test_a_store_that_does_not_answer_for_a_while_costs_time_but_no_payment(call: str) -> None:
     async with Rig(seed=3) as rig:
         store = TroubledStore()

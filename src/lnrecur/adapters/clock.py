@@ -9,6 +9,7 @@ from typing import Final
 from lnrecur.values import UnixSeconds
 
 _NAP_SECONDS_MAX: Final = 30.0
+_STOPWATCH: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class SystemClock:
@@ -22,6 +23,10 @@ class SystemClock:
         """The current time as exactly as the machine tells it."""
         return time.time()
 
+    def elapsed(self) -> float:
+        """Seconds since the machine was started, those in which it was suspended included where it tells them."""
+        return time.clock_gettime(_STOPWATCH)
+
     async def sleep_until(self, moment: float) -> None:
         """Return once the wall clock shows `moment`.
 
@@ -30,3 +35,7 @@ class SystemClock:
         """
         while (left := moment - time.time()) > 0:
             await asyncio.sleep(min(left, _NAP_SECONDS_MAX))
+
+    async def pause(self, seconds: float) -> None:
+        """Return after so many seconds of the event loop's own time."""
+        await asyncio.sleep(seconds)

@@ -20,6 +20,8 @@ SCHEMA_LOCK: Final = 0x6C6E7265_00000001
 """Of the database as a whole: who makes or changes the tables."""
 EVENTS_LOCK: Final = 0x6C6E7265_00000002
 """Of the event log: shared by those who write into it, held alone for a moment by those who read its end."""
+WORKERS_LOCK: Final = 0x6C6E7265_00000003
+"""Of the seats: who joins."""
 
 
 @contextmanager

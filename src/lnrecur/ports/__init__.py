@@ -11,18 +11,14 @@ from lnrecur.ports.chance import (
     Entropy,
 )
 from lnrecur.ports.manager import (
-    AlreadyPaid,
     BookedPayment,
     Change,
-    Conflict,
     OfferRecord,
     OutboxEntry,
     RecurrenceManager,
     Role,
     Stored,
     StoredEvent,
-    StoreError,
-    StoreUnavailable,
 )
 from lnrecur.ports.money import (
     FailureReason,
@@ -44,7 +40,6 @@ from lnrecur.ports.money import (
 )
 from lnrecur.ports.peers import (
     LinkError,
-    LinkTotals,
     MessageRouter,
     OnionMessageHandler,
     PeerAddress,
@@ -53,6 +48,8 @@ from lnrecur.ports.peers import (
     PeerUnreachable,
 )
 from lnrecur.ports.rates import RateSource, RateUnavailable
+from lnrecur.ports.store_errors import AlreadyPaid, Conflict, StoreError, StoreUnavailable
+from lnrecur.ports.workers import Doorbell, LeaseLost, NotOurStore, Seat, SeatTaken, Worker
 
 __all__ = [
     "Clock",
@@ -69,6 +66,12 @@ __all__ = [
     "Role",
     "StoreError",
     "StoreUnavailable",
+    "Doorbell",
+    "LeaseLost",
+    "NotOurStore",
+    "Seat",
+    "SeatTaken",
+    "Worker",
     "Stored",
     "StoredEvent",
     "FailureReason",
@@ -88,7 +91,6 @@ __all__ = [
     "SentState",
     "Unavailable",
     "LinkError",
-    "LinkTotals",
     "MessageRouter",
     "OnionMessageHandler",
     "PeerAddress",

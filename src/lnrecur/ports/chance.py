@@ -18,8 +18,16 @@ class Clock(Protocol):
         """The current time with its fractions of a second: for pacing, never for money."""
         ...
 
+    def elapsed(self) -> float:
+        """Seconds since some moment of no meaning: they only grow, whoever sets the clock, suspended or not."""
+        ...
+
     async def sleep_until(self, moment: float) -> None:
         """Return once the clock shows `moment` (seconds since 1970; fractions allowed), at once if it has passed."""
+        ...
+
+    async def pause(self, seconds: float) -> None:
+        """Return after so many seconds of `elapsed`, or a little later; the time that the clock shows plays no part."""
         ...
 
 

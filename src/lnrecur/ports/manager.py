@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from lnrecur.errors import Fault, LnrecurError
+from lnrecur.ports.workers import Seat, Worker
 from lnrecur.recurrence.effects import Book, Emit, Facts, StoredEffect
 from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.offering import OfferPolicy, OfferStatus
@@ -20,30 +20,6 @@ from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.values import OfferId, Point, RecurrenceId, UnixSeconds
 
 S = TypeVar("S", Inbound, Outbound)
-
-
-class StoreError(LnrecurError):
-    """The store said no, or cannot be reached."""
-
-    fault: ClassVar[Fault] = Fault.ENVIRONMENT
-
-
-class StoreUnavailable(StoreError):
-    """The database cannot be read or written just now; nothing was changed."""
-
-    retry: ClassVar[bool] = True
-
-
-class Conflict(StoreError):
-    """Somebody else changed this subscription first; nothing was changed. Load it and step again."""
-
-    retry: ClassVar[bool] = True
-
-
-class AlreadyPaid(StoreError):
-    """A settled payment for this subscription and counter, or with this payment_hash, is booked already."""
-
-    fault: ClassVar[Fault] = Fault.OURS
 
 
 class Role(StrEnum):
@@ -212,7 +188,61 @@ class RecurrenceManager(Protocol):
         ...
 
     def next_wake(self) -> UnixSeconds | None:
-        """The earliest moment at which a subscription or an effect is due; None if nothing waits."""
+        """The earliest moment at which a subscription or an effect is due; None if nothing waits.
+
+        To who has joined: what its seat handles, and what nobody has claimed.
+        """
+        ...
+
+    def join(self, seat: Seat, owner: bytes, version: str = "") -> int:
+        """Begin to work; answers the fencing number. `owner` is the node id of the seed that all workers share.
+
+        Who was at the same place before is expelled. From now on every write of this manager, and every claim, raises
+        `LeaseLost` if we are expelled; joining again gives a new number.
+
+        Raises:
+            SeatTaken: the messages are served by another process.
+            NotOurStore: it belongs to another owner.
+        """
+        ...
+
+    def beat(self) -> Sequence[Worker]:
+        """Show that we live; answers all who have joined.
+
+        Raises:
+            LeaseLost: we were expelled.
+        """
+        ...
+
+    def workers(self) -> Sequence[Worker]:
+        """All who have joined."""
+        ...
+
+    def expel(self, worker: Worker) -> bool:
+        """Take a worker for dead, unless it has shown life since. What it had claimed is free; True if it is out."""
+        ...
+
+    def leave(self) -> None:
+        """Stop working: what we had claimed is free. Harmless when we have not joined."""
+        ...
+
+    def claim_outbounds(self, now: UnixSeconds, limit: int) -> Sequence[RecurrenceId]:
+        """As `due_outbounds`, of those that nobody has claimed: they are ours until a commit, `release` or `leave`."""
+        ...
+
+    def claim_inbounds(self, now: UnixSeconds, limit: int) -> Sequence[tuple[OfferId, Point]]:
+        """As `due_inbounds`, of those that nobody has claimed: they are ours until a commit, `release` or `leave`."""
+        ...
+
+    def claim_outbox(self, now: UnixSeconds, limit: int) -> Sequence[OutboxEntry]:
+        """Effects that are due, for our seat and claimed by nobody: ours until done, postponed, or we leave.
+
+        Of each subscription only the earliest effect is given out, and no other before that one is done.
+        """
+        ...
+
+    def release(self) -> None:
+        """Give back the subscriptions we claimed and did not commit."""
         ...
 
     def receipt_cursor(self) -> str | None:

@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 
 from lnrecur.errors import LnrecurError
 from lnrecur.messaging.messenger import Messenger
-from lnrecur.ports import Clock, Entropy, MessageRouter, MoneyNode, PeerLink, RateSource, RecurrenceManager
+from lnrecur.ports import (
+    Clock,
+    Doorbell,
+    Entropy,
+    MessageRouter,
+    MoneyNode,
+    PeerLink,
+    RateSource,
+    RecurrenceManager,
+    Seat,
+)
+from lnrecur.service.attendance import Attendance, Beats
 from lnrecur.service.courier import Courier, MessageSettings
 from lnrecur.service.invoicing import Invoicer
 from lnrecur.service.keyring import Keyring
@@ -33,6 +44,12 @@ class Parts:
     """None: nothing in a currency can be sold or paid."""
     messages: MessageSettings = field(default_factory=MessageSettings)
     """How onion messages are sent and passed on."""
+    seat: Seat = field(default_factory=lambda: Seat("this process"))
+    """What this process takes on, where several share the store."""
+    beats: Beats | None = None
+    """How it shows life to the others; None: there are none."""
+    doorbell: Doorbell | None = None
+    """How it hears of what others stored for it; None: it looks now and then."""
 
 
 class Services:
@@ -42,6 +59,9 @@ class Services:
         """`nap_s_max`: see `Scheduler`."""
         self.keyring = keyring
         self.parts = parts
+        self.attendance = Attendance(
+            parts.manager, parts.seat, keyring.node_id, parts.clock, beats=parts.beats, on_change=self._changed
+        )
         messenger = Messenger(keyring.identity)
         self.courier = Courier(messenger, parts.link, parts.router, parts.entropy, parts.clock, parts.messages)
         self.payee = PayeeService(
@@ -73,23 +93,36 @@ class Services:
             keyring=keyring,
             clock=parts.clock,
             entropy=parts.entropy,
+            may_pay=self.attendance.check,
         )
         self.scheduler = Scheduler(
-            parts.manager, self.payer, self.payee.subscribers, self.performer, parts.clock, nap_s_max=nap_s_max
+            parts.manager,
+            self.attendance,
+            self.payer,
+            self.payee.subscribers,
+            self.performer,
+            parts.clock,
+            nap_s_max=nap_s_max,
         )
 
     async def run(self) -> None:
-        """Work until cancelled.
+        """Work until cancelled, after joining the workers of the store if that was not done before.
 
         Raises:
             LnrecurError: something failed that no waiting mends.
         """
-        self.payer.expect_answers_again()
-        receipts = self.payee.receiver.follow(self.parts.node, self.parts.clock)
+        if not self.attendance.has_joined:
+            await self.attendance.join()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.scheduler.run(), name="scheduler")
-                tasks.create_task(receipts, name="receipts")
+                tasks.create_task(self.attendance.keep(), name="attendance")
+                if self.parts.seat.messages:
+                    self.payer.expect_answers_again()
+                    receipts = self.payee.receiver.follow(self.parts.node, self.parts.clock)
+                    tasks.create_task(receipts, name="receipts")
+                if self.parts.doorbell is not None:
+                    tasks.create_task(self._listen(self.parts.doorbell), name="doorbell")
         except BaseExceptionGroup as group:
             for error in group.exceptions:
                 if isinstance(error, LnrecurError):
@@ -97,6 +130,10 @@ class Services:
             raise
         finally:
             await self.courier.close()
+
+    async def _listen(self, doorbell: Doorbell) -> None:
+        async for _ in doorbell.rings():
+            self.scheduler.poke()
 
     def _changed(self) -> None:
         self.scheduler.poke()

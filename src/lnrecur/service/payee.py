@@ -136,7 +136,7 @@ class PayeeService:
         except NotSigned as error:
             await self._reply_error(delivered.reply_path, error_for(error))
             return
-        answer = self._recent.answer(digest, self._clock.now()) or await self._answer(verified, delivered)
+        answer = self._remembered(verified, digest) or await self._answer(verified, delivered)
         if isinstance(answer, Refuse):
             refusal = write_invoice_error(answer.text, field=answer.field_number, suggested=answer.suggested)
             await self._reply_error(delivered.reply_path, refusal, verified.payer_id)
@@ -144,6 +144,14 @@ class PayeeService:
             self._recent.remember(digest, answer)
             invoice = MessageContents(ContentsKind.INVOICE, answer.to_bytes())
             await self._reply(delivered.reply_path, invoice, verified.payer_id)
+
+    def _remembered(self, request: VerifiedInvoiceRequest, digest: bytes) -> VerifiedInvoice | None:
+        """The invoice this request got a short while ago, unless another process has withdrawn it since."""
+        answer = self._recent.answer(digest, self._clock.now())
+        if answer is None or self.subscribers.may_be_paid(request.offer_id, request.payer_id, answer.payment_hash):
+            return answer
+        self._recent.forget(answer.payment_hash)
+        return None
 
     def _authentic(self, delivered: Delivered, contents: MessageContents) -> InvoiceRequest | None:
         """The request, if it can be read and its offer is ours; cheap, and silent towards strangers."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from lnrecur.bolt12.invoice import Invoice
@@ -59,7 +60,10 @@ class Performer:
         keyring: Keyring,
         clock: Clock,
         entropy: Entropy,
+        may_pay: Callable[[], None],
     ) -> None:
+        """`may_pay` raises `LeaseLost` if somebody else may have this process's work by now."""
+        self._may_pay = may_pay
         self._manager = manager
         self._node = node
         self._courier = courier
@@ -139,6 +143,7 @@ class Performer:
         if not self._is_wanted(subject, effect.payment_hash):
             return
         order = pay_order(effect)
+        self._may_pay()
         try:
             await self._node.pay(order)
         except Rejected as error:

@@ -22,7 +22,7 @@ from lnrecur.recurrence.offering import OfferStatus
 from lnrecur.service.offers import Offers
 from lnrecur.service.recent import RecentAnswers
 from lnrecur.service.steps import change_of, changes_nothing
-from lnrecur.values import OfferId, Point
+from lnrecur.values import OfferId, PaymentHash, Point
 
 _CONFLICTS_MAX = 10
 
@@ -108,6 +108,14 @@ class Subscribers:
         for state in self._manager.inbounds():
             if state.offer_id == offer_id and not state.is_final:
                 self.wake(offer_id, state.payer_id)
+
+    def may_be_paid(self, offer_id: OfferId, payer_id: Point, payment_hash: PaymentHash) -> bool:
+        """Whether an invoice we gave out is still open; of strangers nothing is stored, and theirs always are."""
+        stored = self._manager.inbound(offer_id, payer_id)
+        if stored is None:
+            return True
+        opened = stored.state.open_invoice
+        return opened is not None and opened.payment_hash == payment_hash
 
     # --- what happens ------------------------------------------------------------------------------------------------
 

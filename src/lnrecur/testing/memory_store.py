@@ -24,15 +24,17 @@ from lnrecur.ports import (
 from lnrecur.recurrence.effects import Book, Emit
 from lnrecur.recurrence.inbound_model import Inbound, subscription_id
 from lnrecur.recurrence.outbound_model import Outbound
+from lnrecur.testing.memory_workers import MemoryWorkers
 from lnrecur.values import OfferId, Point, RecurrenceId, UnixSeconds
 
 _S = TypeVar("_S", Inbound, Outbound)
 
 
-class MemoryRecurrenceManager:
+class MemoryRecurrenceManager(MemoryWorkers):
     """A `lnrecur.ports.RecurrenceManager` in plain dicts. Not thread-safe."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._offers: dict[OfferId, OfferRecord] = {}
         self._inbound = _States[Inbound]()
         self._outbound = _States[Outbound]()
@@ -98,10 +100,12 @@ class MemoryRecurrenceManager:
             Conflict: the state was changed by somebody else.
             AlreadyPaid: a booking exists already.
         """
+        self._check()
         subject = change.state.subscription_id
         self._inbound.check(subject, change.version)
         self._books.check(Role.PAYEE, subject, change.bookings)
         self._inbound.put(subject, change.state)
+        self._claimed.discard((change.state.offer_id, change.state.payer_id))
         return self._record(Role.PAYEE, subject, change)
 
     def commit_outbound(self, change: Change[Outbound]) -> Sequence[OutboxEntry]:
@@ -111,10 +115,12 @@ class MemoryRecurrenceManager:
             Conflict: the state was changed by somebody else.
             AlreadyPaid: a booking exists already.
         """
+        self._check()
         subject = change.state.recurrence_id
         self._outbound.check(subject, change.version)
         self._books.check(Role.PAYER, subject, change.bookings)
         self._outbound.put(subject, change.state)
+        self._claimed.discard(change.state.recurrence_id)
         return self._record(Role.PAYER, subject, change)
 
     def _record(self, role: Role, subject: bytes, change: Change[Inbound] | Change[Outbound]) -> Sequence[OutboxEntry]:
@@ -162,19 +168,59 @@ class MemoryRecurrenceManager:
 
     def effect_done(self, entry_id: int) -> None:
         """An effect was performed; harmless if it was said before."""
+        self._check()
         self._outbox.pop(entry_id, None)
+        self._claimed.discard(entry_id)
 
     def postpone_effect(self, entry_id: int, due_at: UnixSeconds) -> None:
         """An effect could not be performed; it is due again later and counts one more try."""
+        self._check()
+        self._claimed.discard(entry_id)
         if entry_id in self._outbox:
             entry = self._outbox[entry_id]
             self._outbox[entry_id] = replace(entry, due_at=due_at, tries=entry.tries + 1)
 
+    def claim_outbounds(self, now: UnixSeconds, limit: int) -> Sequence[RecurrenceId]:
+        """Claim subscriptions that we pay whose wake_at has come, longest due first."""
+        return self._claim(self.due_outbounds(now, len(self._outbound)) if self._joined().seat.work else (), limit)
+
+    def claim_inbounds(self, now: UnixSeconds, limit: int) -> Sequence[tuple[OfferId, Point]]:
+        """Claim subscriptions we are paid whose wake_at has come, longest due first."""
+        return self._claim(self.due_inbounds(now, len(self._inbound)) if self._joined().seat.work else (), limit)
+
+    def claim_outbox(self, now: UnixSeconds, limit: int) -> Sequence[OutboxEntry]:
+        """Claim effects that are due and for our seat, of each subscription the earliest."""
+        seat = self._joined().seat
+        due = (entry.id for entry in self._first_effects() if entry.due_at <= now and seat.handles(entry.effect))
+        return [self._outbox[entry_id] for entry_id in self._claim(due, limit)]
+
+    def _first_effects(self) -> list[OutboxEntry]:
+        first: dict[bytes, OutboxEntry] = {}
+        for entry in self._outbox.values():
+            first.setdefault(entry.subject, entry)
+        return list(first.values())
+
     def next_wake(self) -> UnixSeconds | None:
-        """The earliest moment at which a subscription or an effect is due; None if nothing waits."""
-        moments = [entry.due_at for entry in self._outbox.values()]
-        moments += [state.wake_at for state in self._outbound.all() if state.wake_at is not None]
-        moments += [state.wake_at for state in self._inbound.all() if state.wake_at is not None]
+        """The earliest moment at which something is due (for us, once we have joined); None if nothing waits."""
+        seat = None if self._worker is None else self._worker.seat
+        effects = self._outbox.values() if seat is None else self._first_effects()
+        moments = [
+            entry.due_at
+            for entry in effects
+            if seat is None or (entry.id not in self._claimed and seat.handles(entry.effect))
+        ]
+        if seat is None or seat.work:
+            claimed = self._claimed
+            moments += [
+                state.wake_at
+                for state in self._outbound.all()
+                if state.wake_at is not None and state.recurrence_id not in claimed
+            ]
+            moments += [
+                state.wake_at
+                for state in self._inbound.all()
+                if state.wake_at is not None and (state.offer_id, state.payer_id) not in claimed
+            ]
         return min(moments, default=None)
 
     # --- what happened -----------------------------------------------------------------------------------------------
@@ -185,6 +231,7 @@ class MemoryRecurrenceManager:
 
     def save_receipt_cursor(self, cursor: str) -> None:
         """A receipt was handled that concerned no subscription of ours."""
+        self._check()
         self._cursor = cursor
 
     def events(self, after_id: int = 0, limit: int = 1000, subject: bytes | None = None) -> Sequence[StoredEvent]:
@@ -207,6 +254,9 @@ class _States(Generic[_S]):
 
     def get(self, subject: bytes) -> Stored[_S] | None:
         return self._stored.get(subject)
+
+    def __len__(self) -> int:
+        return len(self._stored)
 
     def all(self) -> list[_S]:
         return [stored.state for stored in self._stored.values()]

@@ -32,6 +32,10 @@ class VirtualClock:
         """The current time, with fractions of a second."""
         return self._time
 
+    def elapsed(self) -> float:
+        """As `precise`: this clock is never set back."""
+        return self._time
+
     async def sleep_until(self, moment: float) -> None:
         """Return once the clock was advanced to `moment` or beyond, at once if it is there already."""
         if moment <= self._time:
@@ -39,6 +43,10 @@ class VirtualClock:
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (moment, next(self._order), woken))
         await woken
+
+    async def pause(self, seconds: float) -> None:
+        """As `sleep_until`, from now on."""
+        await self.sleep_until(self._time + seconds)
 
     def advance(self, seconds: float) -> None:
         """Move on by `seconds` and wake whoever slept until then.

@@ -47,17 +47,17 @@ _TO_DO: Final = insert(outbox).returning(outbox.c.id)
 
 
 def save_state(db: Connection, table: _StateTable, subject: bytes, columns: rows.Columns, version: int | None) -> None:
-    """Insert a new state (version None) or update the one of this version.
+    """Insert a new state (version None) or update the one of this version; nobody has a claim on it then.
 
     Raises:
         Conflict: it exists already, or not in this version.
     """
     if version is None:
         with duplicate_means(Conflict(f"{table.name} {subject.hex()} was created by somebody else")):
-            db.execute(table.insert, {table.key: subject, "version": 1, **columns})
+            db.execute(table.insert, {table.key: subject, "version": 1, "claimed_by": None, **columns})
         return
     based_on = {"based_on_subject": subject, "based_on_version": version}
-    if db.execute(table.update, {"version": version + 1, **columns, **based_on}).rowcount == 0:
+    if db.execute(table.update, {"version": version + 1, "claimed_by": None, **columns, **based_on}).rowcount == 0:
         raise Conflict(f"{table.name} {subject.hex()} is not in version {version} any more")
 
 

@@ -10,11 +10,10 @@ ask SQLite for its query plans.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, delete, exists, func, insert, select, update
+from sqlalchemy import delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from lnrecur.adapters.store import commits, rows
@@ -31,8 +30,18 @@ from lnrecur.adapters.store.schema import (
     payments,
     settings,
 )
-from lnrecur.adapters.transactions import EVENTS_LOCK, hold_alone, reading, writing
-from lnrecur.ports import BookedPayment, Change, Conflict, OfferRecord, OutboxEntry, Role, Stored, StoredEvent
+from lnrecur.adapters.store.working import SqlWorkers
+from lnrecur.adapters.transactions import EVENTS_LOCK, hold_alone
+from lnrecur.ports import (
+    BookedPayment,
+    Change,
+    Conflict,
+    OfferRecord,
+    OutboxEntry,
+    Role,
+    Stored,
+    StoredEvent,
+)
 from lnrecur.recurrence.effects import Emit
 from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.outbound_model import Outbound
@@ -45,19 +54,12 @@ _EARLIEST: Final = (
 )
 
 
-class SqlRecurrenceManager:
+class SqlRecurrenceManager(SqlWorkers):
     """A `lnrecur.ports.RecurrenceManager` whose tables `bring_up_to_date` has seen.
 
     Any number of these, in any number of processes and threads, may work on one database. Beyond what the port says,
     every call may raise `StoreDamaged`, every reading one `UnreadableRow`, every writing one `ImpossibleRow`.
     """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def close(self) -> None:
-        """Give the database back."""
-        self._engine.dispose()
 
     # --- offers ------------------------------------------------------------------------------------------------------
 
@@ -66,7 +68,7 @@ class SqlRecurrenceManager:
         columns = rows.offer_columns(record)
         with store_errors():
             try:
-                with writing(self._engine) as db:
+                with self._fenced() as db:
                     db.execute(insert(offers).values(columns))
                     commits.save_events(db, Role.PAYEE, record.offer_id, events, record.created_at)
             except IntegrityError as error:
@@ -148,6 +150,7 @@ class SqlRecurrenceManager:
         subject = state.subscription_id
         with self._writing() as db:
             commits.save_state(db, commits.INBOUND, subject, columns, change.version)
+            self._tell_others(db, change)
             return commits.save_records(db, Role.PAYEE, subject, change)
 
     def commit_outbound(self, change: Change[Outbound]) -> Sequence[OutboxEntry]:
@@ -168,6 +171,7 @@ class SqlRecurrenceManager:
         subject = state.recurrence_id
         with self._writing() as db:
             commits.save_state(db, commits.OUTBOUND, subject, columns, change.version)
+            self._tell_others(db, change)
             return commits.save_records(db, Role.PAYER, subject, change)
 
     # --- what is to be done ------------------------------------------------------------------------------------------
@@ -205,13 +209,15 @@ class SqlRecurrenceManager:
 
     def postpone_effect(self, entry_id: int, due_at: UnixSeconds) -> None:
         """An effect could not be performed; it is due again later and counts one more try."""
-        later = {outbox.c.due_at: clamp(due_at), outbox.c.tries: outbox.c.tries + 1}
+        later = {outbox.c.due_at: clamp(due_at), outbox.c.tries: outbox.c.tries + 1, outbox.c.claimed_by: None}
         with self._writing() as db:
             db.execute(update(outbox).where(outbox.c.id == entry_id).values(later))
 
     def next_wake(self) -> UnixSeconds | None:
-        """The earliest moment at which a subscription or an effect is due; None if nothing waits."""
+        """The earliest moment at which something is due (for us, once we have joined); None if nothing waits."""
         with self._reading() as db:
+            if self._shift is not None:
+                return self._shift.next_wake(db)
             found = [db.execute(earliest).scalar() for earliest in _EARLIEST]
         return min((UnixSeconds(moment) for moment in found if moment is not None), default=None)
 
@@ -250,15 +256,3 @@ class SqlRecurrenceManager:
         with self._reading() as db:
             found = db.execute(books).all()
         return [rows.booked_payment(row) for row in found]
-
-    # --- transactions ------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with store_errors(), reading(self._engine) as db:
-            yield db
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with store_errors(), writing(self._engine) as db:
-            yield db

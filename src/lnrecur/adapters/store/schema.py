@@ -92,6 +92,11 @@ def _moment(name: str, *, nullable: bool = False) -> Column[int]:
     return Column(name, BigInteger, nullable=nullable)
 
 
+def _claimed_by() -> Column[int]:
+    """The number of the worker that has it; it counts while that worker is in `workers`."""
+    return Column("claimed_by", BigInteger, nullable=True)
+
+
 def _one_of(name: str, words: Iterable[str]) -> Column[str]:
     """One of the words, and nothing else."""
     listed = ", ".join(f"'{word}'" for word in words)
@@ -131,6 +136,7 @@ inbound: Final = Table(
     _number("next_counter", 0),
     _number("received_msat", 0),
     _moment("wake_at", nullable=True),
+    _claimed_by(),
     _number("version", 1),
     Column("detail", Text, nullable=False),
     UniqueConstraint("offer_id", "payer_id"),
@@ -147,6 +153,7 @@ outbound: Final = Table(
     _number("next_counter", 0),
     _number("paid_msat", 0),
     _moment("wake_at", nullable=True),
+    _claimed_by(),
     _number("version", 1),
     Column("detail", Text, nullable=False),
     sqlite_autoincrement=True,
@@ -166,10 +173,33 @@ outbox: Final = Table(
     Column("payload", Text, nullable=False),
     Column("due_at", BigInteger, nullable=False, index=True),
     _number("tries", 0),
+    _claimed_by(),
     sqlite_autoincrement=True,
 )
 """What is yet to be done; done entries are deleted. A `claim` holds a preimage until it is done."""
 Index(None, outbox.c.subject, outbox.c.id)
+
+workers: Final = Table(
+    "workers",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("place", Text, nullable=False, unique=True),
+    Column("messages", Boolean, nullable=False),
+    Column("work", Boolean, nullable=False),
+    Column("version", Text, nullable=False),
+    _number("beats", 0),
+    sqlite_autoincrement=True,
+)
+"""The processes that work on this database. `number` is a fencing number: it only grows, and who is out writes nothing.
+"""
+
+Index(
+    "uq_workers_one_for_messages",
+    workers.c.messages,
+    unique=True,
+    sqlite_where=workers.c.messages,
+    postgresql_where=workers.c.messages,
+)
 
 events: Final = Table(
     "events",

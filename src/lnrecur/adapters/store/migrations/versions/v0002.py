@@ -1,4 +1,4 @@
-"""Pauses, offers that end or are replaced, exchange rates in the books, and a payee that watches its pay windows."""
+"""Pauses, offers that end or are replaced, rates in the books, a payee that watches its windows, and workers."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ def upgrade() -> None:
         sa.Column("rate_source", sa.Text),
     ):
         op.add_column("payments", column)
+    _seat_workers()
 
 
 def _change_offers(before: sa.Table) -> None:
@@ -94,6 +95,26 @@ def _watch_windows() -> None:
         stored["body"]["wake_at"] = 0
         woken = {"id": row.id, "detail": json.dumps(stored, separators=(",", ":"))}
         db.execute(sa.text("UPDATE inbound SET wake_at = 0, detail = :detail WHERE id = :id"), woken)
+
+
+def _seat_workers() -> None:
+    """Several processes share the work, and mark what they have claimed."""
+    for name in ("inbound", "outbound", "outbox"):
+        op.add_column(name, sa.Column("claimed_by", sa.BigInteger))
+    workers = sa.Table(
+        "workers",
+        sa.MetaData(naming_convention=NAMES),
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+        sa.Column("place", sa.Text, nullable=False, unique=True),
+        sa.Column("messages", sa.Boolean, nullable=False),
+        sa.Column("work", sa.Boolean, nullable=False),
+        sa.Column("version", sa.Text, nullable=False),
+        sa.Column("beats", sa.BigInteger, sa.CheckConstraint("beats >= 0", name="beats_range"), nullable=False),
+        sqlite_autoincrement=True,
+    )
+    one = workers.c.messages
+    sa.Index("uq_workers_one_for_messages", one, unique=True, sqlite_where=one, postgresql_where=one)
+    workers.create(op.get_bind())
 
 
 def _one_of(name: str, words: tuple[str, ...]) -> str:

@@ -2,6 +2,10 @@
 
 On the wire an invoice_error is a TLV stream. LDK (0.1 to the master of 2026-08) puts a BigSize length in front of it
 and reads no other form; Core Lightning follows the text. Both forms are read here, and both can be written.
+
+Nothing in a request says who wrote it, so a payer that needs the length is known by its habits alone
+(`wants_length_in_front`). Whoever is taken for another gets a refusal that it cannot read: it pays nothing wrongly, it
+only waits in vain, as if the message had been lost.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from lnrecur.bolt12.errors import Bolt12Error, Breach, RuleBroken
 from lnrecur.bolt12.fields import Field, number_table
 from lnrecur.bolt12.message import Bolt12Message, write_fields
 from lnrecur.wire.bigsize import decode_bigsize, encode_bigsize
+from lnrecur.wire.blinded_path import BlindedPath
 from lnrecur.wire.errors import WireError
 from lnrecur.wire.tlv import TlvStream
 
@@ -22,6 +27,12 @@ CHANGED_PREFIX: Final = "recurrence-changed:"
 """V10: the payee ended this subscription and names the offer that takes its place."""
 TEXT_MAX: Final = 1000
 """Characters of an error text we show or store."""
+
+_LDK_METADATA_SIZE: Final = 32
+_LDK_REPLY_DATA_SIZES: Final = frozenset({112, 116})
+"""Bytes of encrypted_recipient_data at the end of LDK's reply paths. LDK writes its own field there (65537: the id of
+the payment, a nonce and, in 0.1, a code) where others have a path_id of 32 bytes, which makes 50. 112: measured, LDK
+0.1.2. 116: LDK 0.2 and later pad each hop to 100 bytes; read in their source, never met."""
 
 
 class InvoiceError(Bolt12Message):
@@ -81,6 +92,16 @@ def read_invoice_error(data: bytes) -> InvoiceError:
         except (WireError, Bolt12Error):
             raise error from None
         raise
+
+
+def wants_length_in_front(metadata: bytes | None, reply_path: BlindedPath) -> bool:
+    """Whether a request, by its invreq_metadata and its reply path, comes from an LDK node (see the head of this file).
+
+    Core Lightning and we end a reply path in 50 or 51 bytes.
+    """
+    if metadata is None or len(metadata) != _LDK_METADATA_SIZE or not reply_path.hops:
+        return False
+    return len(reply_path.hops[-1].encrypted_recipient_data) in _LDK_REPLY_DATA_SIZES
 
 
 def write_invoice_error(text: str, *, field: int | None = None, suggested: bytes | None = None) -> InvoiceError:

@@ -15,7 +15,7 @@ from typing import Final
 
 from lnrecur.bolt12.errors import Bolt12Error, NotSigned
 from lnrecur.bolt12.invoice import VerifiedInvoice
-from lnrecur.bolt12.invoice_error import InvoiceError, error_for, write_invoice_error
+from lnrecur.bolt12.invoice_error import InvoiceError, error_for, wants_length_in_front, write_invoice_error
 from lnrecur.bolt12.invoice_request import InvoiceRequest, VerifiedInvoiceRequest
 from lnrecur.bolt12.offer import OfferTerms
 from lnrecur.crypto.hashes import sha256
@@ -134,12 +134,12 @@ class PayeeService:
         try:
             verified = request.verify_signature()
         except NotSigned as error:
-            await self._reply_error(delivered.reply_path, error_for(error))
+            await self._reply_error(request, delivered.reply_path, error_for(error))
             return
         answer = self._remembered(verified, digest) or await self._answer(verified, delivered)
         if isinstance(answer, Refuse):
             refusal = write_invoice_error(answer.text, field=answer.field_number, suggested=answer.suggested)
-            await self._reply_error(delivered.reply_path, refusal, verified.payer_id)
+            await self._reply_error(verified, delivered.reply_path, refusal, verified.payer_id)
         elif answer is not None:
             self._recent.remember(digest, answer)
             invoice = MessageContents(ContentsKind.INVOICE, answer.to_bytes())
@@ -207,8 +207,14 @@ class PayeeService:
             _LOG.warning("no invoice could be made: %s", str(error) or f"no answer in {INVOICE_S_MAX} seconds")
             return Refuse("node", "the payee's node cannot receive just now; please ask again later")
 
-    async def _reply_error(self, path: BlindedPath | None, error: InvoiceError, conversation: bytes = b"") -> None:
-        await self._reply(path, MessageContents(ContentsKind.INVOICE_ERROR, error.to_bytes()), conversation)
+    async def _reply_error(
+        self, request: InvoiceRequest, path: BlindedPath | None, error: InvoiceError, conversation: bytes = b""
+    ) -> None:
+        if path is None:
+            return
+        to_ldk = wants_length_in_front(request.invreq_metadata, path)
+        data = error.to_ldk_bytes() if to_ldk else error.to_bytes()
+        await self._reply(path, MessageContents(ContentsKind.INVOICE_ERROR, data), conversation)
 
     async def _reply(self, path: BlindedPath | None, contents: MessageContents, conversation: bytes) -> None:
         if path is None:

@@ -48,6 +48,8 @@ async def ldk(ldk_installed: None) -> AsyncIterator[LdkNodes]:
     payer, payee = await asyncio.gather(*[LdkSidecar.start(bytes([index]) * 32, START) for index in (0x11, 0x12)])
     started = time.monotonic()
     await open_channel(payer, payee)
+    for node in (payer, payee):
+        await node.call("announce")
     _facts.append(f"{payer.version.banner}, node {payer.version.node}")
     _facts.append(
         f"2 nodes started in {started - began:.1f} s, channel usable {time.monotonic() - started:.1f} s later"
@@ -58,3 +60,11 @@ async def ldk(ldk_installed: None) -> AsyncIterator[LdkNodes]:
         f"memory at the end: {memory[0]} and {memory[1]} MB; {time.monotonic() - began:.1f} s from start to end"
     )
     await asyncio.gather(payer.stop(), payee.stop())
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def lone_ldk(ldk_installed: None) -> AsyncIterator[LdkSidecar]:
+    """A third node: without channels, and one that pays and refuses by itself."""
+    node = await LdkSidecar.start(b"\x13" * 32, START, automatic=True)
+    yield node
+    await node.stop()

@@ -50,6 +50,7 @@ class LdkSidecar:
         """All events so far, oldest first."""
         self.log: deque[str] = deque(maxlen=_LOG_LINES)
         """The last lines that LDK logged."""
+        self.seed = b""
         self.node_id = NodeId(b"")
         self.version = LdkVersion("", "", 0)
         self.port = 0
@@ -63,6 +64,7 @@ class LdkSidecar:
         )
         node = cls(process)
         node._tasks = [asyncio.create_task(node._read_lines()), asyncio.create_task(node._read_log())]
+        node.seed = seed
         told = await node.call("start", seed=seed.hex(), time=time, **options)
         node.node_id = NodeId(bytes.fromhex(told["node_id"]))
         node.version = LdkVersion(told["banner"], told["node"], told["memory_mb"])

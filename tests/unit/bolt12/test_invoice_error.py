@@ -1,7 +1,9 @@
 """Invoice errors: as the text of BOLT 12 has them, and as LDK writes them."""
 
+from dataclasses import replace
+
 import pytest
-from bolt12_examples import an_invoice, an_offer
+from bolt12_examples import HOP, MERCHANT, NO_HOPS, PATH, PAYER, an_invoice, an_offer
 
 from lnrecur.bolt12 import InvoiceError, fields
 from lnrecur.bolt12.errors import Bolt12Error, Breach, RuleBroken, WritingError
@@ -11,9 +13,13 @@ from lnrecur.bolt12.invoice_error import (
     TEXT_MAX,
     error_for,
     read_invoice_error,
+    wants_length_in_front,
     write_invoice_error,
 )
 from lnrecur.errors import LnrecurError
+from lnrecur.messaging.messenger import Messenger
+from lnrecur.values import Point
+from lnrecur.wire.blinded_path import BlindedHop, BlindedPath
 from lnrecur.wire.errors import WireError
 
 
@@ -105,3 +111,37 @@ def test_a_malformed_field_becomes_an_error_too() -> None:
         an_invoice({fields.INVREQ_PAYER_NOTE: None}, raw={89: b"\xff"})
     assert isinstance(refusal.value, LnrecurError)
     assert error_for(refusal.value).erroneous_field == 89
+
+
+# --- who needs the length in front -----------------------------------------------------------------------------------
+
+
+def _reply_path(*sizes: int) -> BlindedPath:
+    """A path whose hops have so many bytes of data."""
+    return replace(PATH, hops=tuple(BlindedHop(HOP.point, bytes(size)) for size in sizes))
+
+
+@pytest.mark.parametrize("sizes", [(112,), (51, 112), (116,), (116, 116, 116)])
+def test_a_reply_path_that_ends_as_ldks_do_wants_the_length_in_front(sizes: tuple[int, ...]) -> None:
+    assert wants_length_in_front(bytes(32), _reply_path(*sizes))
+
+
+@pytest.mark.parametrize("sizes", [(50,), (51, 50), (51, 51), (112, 50), (111,), (113,), (0,)])
+def test_any_other_reply_path_wants_the_form_of_bolt_12(sizes: tuple[int, ...]) -> None:
+    assert not wants_length_in_front(bytes(32), _reply_path(*sizes))
+
+
+@pytest.mark.parametrize("metadata", [None, b"", bytes(16), bytes(31), bytes(33), bytes(48)])
+def test_metadata_of_another_size_is_not_ldks(metadata: bytes | None) -> None:
+    assert not wants_length_in_front(metadata, _reply_path(112))
+
+
+@pytest.mark.parametrize("dummy_hops", [0, 1, 3])
+@pytest.mark.parametrize("via", [(), (MERCHANT.point,), (MERCHANT.point, PAYER.point)], ids=len)
+def test_our_own_reply_paths_are_never_taken_for_ldks(via: tuple[Point, ...], dummy_hops: int) -> None:
+    path = Messenger(HOP).reply_path(bytes(32), PAYER, via, dummy_hops=dummy_hops)
+    assert not wants_length_in_front(bytes(32), path)
+
+
+def test_a_path_without_hops_is_nobodys() -> None:
+    assert not wants_length_in_front(bytes(32), NO_HOPS)

@@ -44,7 +44,11 @@ export class Events {
       this.invoices.set(id, { invoice: event.invoice.clone(), context: event.context.clone() });
       tell("invoice_received", { payment_id: id, invoice: hex(event.invoice.write()) });
     } else if (event instanceof ldk.Event_PaymentClaimable) {
-      tell("payment_claimable", { payment_hash: hex(event.payment_hash), amount_msat: number(event.amount_msat) });
+      tell("payment_claimable", {
+        payment_hash: hex(event.payment_hash),
+        amount_msat: number(event.amount_msat),
+        preimage: hexOrNull(some(event.purpose.preimage())), // null where the hash was ours to choose
+      });
     } else if (event instanceof ldk.Event_PaymentClaimed) {
       tell("payment_claimed", { payment_hash: hex(event.payment_hash), amount_msat: number(event.amount_msat) });
     } else if (event instanceof ldk.Event_PaymentSent) {

@@ -147,7 +147,7 @@ def test_the_daemon_says_whose_fault_it_is(
     assert (told["message"], told["field"], told["daemon_code"]) == ("no such offer", "id", "NotFound")
 
 
-@pytest.mark.parametrize("name", ["", "..", "a/b", "0?x=1", "0#", " ", "xyz", "0" * 65, "\u0661", "%30"])
+@pytest.mark.parametrize("name", ["", "..", "a/b", "0?x=1", "0#", " ", "xyz", "0" * 67, "\u0661", "%30"])
 def test_a_name_that_is_no_id_never_becomes_a_path(name: str) -> None:
     with pytest.raises(UsageError, match="is no id"):
         path_to("offers", name)

@@ -37,6 +37,7 @@ from lnrecur.recurrence.effects import (
     SendInvoiceRequest,
     StoredEffect,
 )
+from lnrecur.recurrence.event_objects import ObjectType
 from lnrecur.recurrence.inbound_model import Inbound, OpenInvoice, Reservation
 from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.offering import OfferPolicy, OfferStatus, Windows
@@ -506,6 +507,34 @@ class RecurrenceManagerContract:
         manager.commit_outbound(new(outbound_state(), events=(Emit("a.b", data),)))
         data["added later"] = "by the caller"
         assert dict(manager.events()[0].data) == {"text": "ü \x00 \u2028", "number": -(2**70), "none": None, "": ""}
+
+    def test_an_event_says_what_it_is_about_and_how_that_stands_after_the_step(
+        self, manager: RecurrenceManager
+    ) -> None:
+        payer, payee, paid = outbound_state(), inbound_state(), sha256(b"a payment").hex()
+        told = (Emit("subscription.requested"), Emit("payment.started", {"payment_hash": paid}))
+        manager.commit_outbound(new(replace(payer, next_counter=3, wake_at=later(9)), events=told))
+        manager.commit_inbound(new(payee, events=(Emit("payment.claimable", {"payment_hash": paid}),)))
+        manager.commit_outbound(Change(replace(payer, next_counter=4), 1, NOW, events=(Emit("subscription.renewed"),)))
+        subscription, payment, claimable, renewed = (event.object for event in manager.events())
+        assert (subscription.type, subscription.id) == (ObjectType.SUBSCRIPTION, payer.recurrence_id.hex())
+        assert (payment.type, payment.id) == (claimable.type, claimable.id) == (ObjectType.PAYMENT, paid)
+        assert (subscription.state["next_counter"], subscription.state["next_at"]) == (3, later(9))
+        assert (subscription.state["phase"], claimable.state["phase"]) == (payer.phase, payee.phase)
+        assert subscription.state == payment.state
+        assert renewed.state["next_counter"] == 4, "as it stood after its own step"
+
+    def test_an_event_of_an_offer_or_of_a_single_payment_is_about_that(self, manager: RecurrenceManager) -> None:
+        record = offer_record()
+        manager.add_offer(record, (Emit("offer.created"),))
+        after = replace(record, status=OfferStatus.PAUSED)
+        manager.change_offer(record, after, NOW, (Emit("offer.paused"),))
+        single = replace(outbound_state(), one_off=True)
+        manager.commit_outbound(new(single, events=(Emit("payment.settled", {"payment_hash": "00"}),)))
+        created, paused, settled = (event.object for event in manager.events())
+        assert (created.type, created.id, created.state["status"]) == ("offer", record.offer_id.hex(), "open")
+        assert paused.state["status"] == "paused"
+        assert (settled.type, settled.id) == (ObjectType.PAYMENT, single.recurrence_id.hex())
 
     def test_the_log_is_read_on_from_any_id_in_pieces(self, manager: RecurrenceManager) -> None:
         manager.commit_outbound(new(outbound_state(), events=tuple(Emit(f"event.{n}") for n in range(7))))

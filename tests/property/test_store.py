@@ -18,13 +18,14 @@ from lnrecur.adapters.store.encoding import (
     EFFECT_KINDS,
     decode,
     decode_effect,
-    decode_facts,
+    decode_event,
     encode,
     encode_effect,
-    encode_facts,
+    encode_event,
 )
 from lnrecur.ports import Change, OfferRecord, OutboxEntry, RecurrenceManager, StoreError
 from lnrecur.recurrence.effects import Book, Emit, Facts, StoredEffect
+from lnrecur.recurrence.event_objects import EventObject, ObjectType
 from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.mandate import FiatLimit, Mandate
 from lnrecur.recurrence.offering import OfferPolicy, OfferStatus
@@ -66,9 +67,10 @@ def test_every_effect_survives_the_round_trip(effect: StoredEffect) -> None:
     assert decode_effect(*encode_effect(effect)) == effect
 
 
-@given(FACTS)
-def test_the_data_of_every_event_survives_the_round_trip(facts: Facts) -> None:
-    assert decode_facts(encode_facts(facts)) == facts
+@given(FACTS, st.from_type(ObjectType), st.text(), FACTS)
+def test_every_event_survives_the_round_trip(facts: Facts, kind: ObjectType, name: str, state: Facts) -> None:
+    about = EventObject(kind, name, state)
+    assert decode_event(encode_event(facts, about)) == (facts, about)
 
 
 @given(st.from_type(Outbound).map(encode), st.data())

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "pay": "lnrecur.cli.pay:pay",
     "payments": "lnrecur.cli.payments:payments",
     "peers": "lnrecur.cli.peers:peers",
+    "events": "lnrecur.cli.events:events",
     "rules": "lnrecur.cli.rules:rules",
     "demo": "lnrecur.cli.demo:demo",
     "decode": "lnrecur.cli.decode:decode",

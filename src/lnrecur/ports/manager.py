@@ -14,6 +14,7 @@ from typing import Generic, Protocol, TypeVar
 
 from lnrecur.ports.workers import Seat, Worker
 from lnrecur.recurrence.effects import Book, Emit, Facts, StoredEffect
+from lnrecur.recurrence.event_objects import EventObject, Objects, offer_objects
 from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.offering import OfferPolicy, OfferStatus
 from lnrecur.recurrence.outbound_model import Outbound
@@ -42,6 +43,10 @@ class OfferRecord:
     successor: str | None = None
     """The offer (lno1...) that took its place, where it was replaced."""
 
+    def objects(self) -> Objects:
+        """What the events of this offer are about."""
+        return offer_objects(self.offer_id, self.status, self.label, self.successor)
+
 
 @dataclass(frozen=True, slots=True)
 class Stored(Generic[S]):
@@ -67,7 +72,8 @@ class OutboxEntry:
 class StoredEvent:
     """One line of the durable event log. `sequence` counts per subject, `id` over all, both from 1.
 
-    The subject is a subscription, or the offer_id of an offer whose event it is (`offer.*`).
+    The subject is a subscription, or the offer_id of an offer whose event it is (`offer.*`). `object` is what it is
+    about, as that stood after the step; events of databases of version 1 come without its state.
     """
 
     id: int
@@ -77,6 +83,7 @@ class StoredEvent:
     role: Role
     subject: bytes
     data: Facts
+    object: EventObject
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from lnrecur.ports import (
     StoredEvent,
 )
 from lnrecur.recurrence.effects import Book, Emit
+from lnrecur.recurrence.event_objects import Objects, subscription_objects
 from lnrecur.recurrence.inbound_model import Inbound, subscription_id
 from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.testing.memory_workers import MemoryWorkers
@@ -51,7 +52,7 @@ class MemoryRecurrenceManager(MemoryWorkers):
         """Store an offer of ours and what is told of it, under its offer_id; the same offer again changes nothing."""
         if record.offer_id not in self._offers:
             self._offers[record.offer_id] = record
-            self._log(Role.PAYEE, record.offer_id, events, record.created_at)
+            self._log(Role.PAYEE, record.offer_id, events, record.created_at, record.objects())
 
     def offer(self, offer_id: OfferId) -> OfferRecord | None:
         """One offer of ours."""
@@ -73,7 +74,7 @@ class MemoryRecurrenceManager(MemoryWorkers):
         if stored is None or (stored.status, stored.successor) != (before.status, before.successor):
             raise Conflict(f"offer {after.offer_id.hex()} does not stand as it did")
         self._offers[after.offer_id] = replace(stored, status=after.status, successor=after.successor)
-        self._log(Role.PAYEE, after.offer_id, events, at)
+        self._log(Role.PAYEE, after.offer_id, events, at, after.objects())
 
     # --- subscriptions -----------------------------------------------------------------------------------------------
 
@@ -126,7 +127,7 @@ class MemoryRecurrenceManager(MemoryWorkers):
     def _record(self, role: Role, subject: bytes, change: Change[Inbound] | Change[Outbound]) -> Sequence[OutboxEntry]:
         """Everything that belongs to a state; nothing in here can fail."""
         self._books.add(role, subject, change.bookings)
-        self._log(role, subject, change.events, change.at)
+        self._log(role, subject, change.events, change.at, subscription_objects(subject, change.state))
         if change.receipt_cursor is not None:
             self._cursor = change.receipt_cursor
         first = self._outbox_ids + 1
@@ -135,11 +136,11 @@ class MemoryRecurrenceManager(MemoryWorkers):
         self._outbox_ids += len(entries)
         return entries
 
-    def _log(self, role: Role, subject: bytes, events: Sequence[Emit], at: UnixSeconds) -> None:
+    def _log(self, role: Role, subject: bytes, events: Sequence[Emit], at: UnixSeconds, about: Objects) -> None:
         for event in events:
             sequence = self._sequences[subject] = self._sequences.get(subject, 0) + 1
             event_id, data = len(self._events) + 1, dict(event.data)
-            self._events.append(StoredEvent(event_id, sequence, at, event.name, role, subject, data))
+            self._events.append(StoredEvent(event_id, sequence, at, event.name, role, subject, data, about(event)))
 
     # --- what is to be done ------------------------------------------------------------------------------------------
 

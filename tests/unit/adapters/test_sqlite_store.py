@@ -32,7 +32,7 @@ from lnrecur.adapters.store import (
     WrongSchemaVersion,
     open_sqlite_manager,
 )
-from lnrecur.adapters.store.encoding import EFFECT_KINDS, decode, decode_effect, decode_facts, encode, encode_effect
+from lnrecur.adapters.store.encoding import EFFECT_KINDS, decode, decode_effect, decode_event, encode, encode_effect
 from lnrecur.adapters.store.schema import SCHEMA_VERSION
 from lnrecur.adapters.store.versions import bring_up_to_date
 from lnrecur.adapters.transactions import writing
@@ -515,7 +515,23 @@ def test_an_effect_of_an_unknown_kind_is_not_read() -> None:
 
 def test_facts_are_flat() -> None:
     with pytest.raises(UnreadableRow):
-        decode_facts('{"v":1,"body":{"a":{"b":1}}}')
+        decode_event('{"v":1,"body":{"a":{"b":1}}}')
+
+
+def test_what_an_event_is_about_is_flat_too() -> None:
+    for about in ('"offer"', '{"type":"offer"}', '{"type":"x","id":""}', '{"type":"offer","id":"","state":{"a":[]}}'):
+        with pytest.raises(UnreadableRow):
+            decode_event(f'{{"v":1,"body":{{}},"object":{about}}}')
+
+
+def test_an_event_of_version_1_tells_as_much_of_its_object_as_its_name_does(
+    manager: SqlRecurrenceManager, file: Path
+) -> None:
+    commit(manager, events=(Emit("subscription.requested"),))
+    sql(file, "UPDATE events SET data = ?", '{"v":1,"body":{"counter":3}}')
+    event = manager.events()[0]
+    assert (dict(event.data), event.object.type, event.object.id) == ({"counter": 3}, "subscription", ID.hex())
+    assert event.object.state == {}
 
 
 def test_an_unreadable_row_is_told_by_the_call_that_reads_it(manager: SqlRecurrenceManager, file: Path) -> None:

@@ -80,8 +80,17 @@ def test_events_come_in_order_and_behind_an_id(api: Api) -> None:
         "role": "payer",
         "subscription": first["id"],
         "offer_id": None,
+        "object": {
+            "type": "subscription",
+            "id": first["id"],
+            "state": {
+                "offer_id": first["offer_id"], "phase": "awaiting_first_invoice", "next_counter": 0,
+                "next_at": first["next_at"], "payments": 0, "total_msat": 0, "fees_msat": 0, "adopted": 0, "waived": 0,
+                "waits_for": None, "awaiting_msat": None, "problem": None,
+            },
+        },
         "data": {"why": "nobody home"},
-    }
+    }  # fmt: skip
     assert api.get("/v1/events", after=2).json()["events"] == events[2:]
     assert api.get("/v1/events", after=1, limit=1).json()["events"] == events[1:2]
     assert api.get("/v1/events", after=3).json()["events"] == []

@@ -16,6 +16,7 @@ from lnrecur.adapters.store.schema import RECEIPT_CURSOR_KEY, events, inbound, o
 from lnrecur.adapters.transactions import EVENTS_LOCK, POSTGRESQL
 from lnrecur.ports import AlreadyPaid, Change, Conflict, OutboxEntry, Role
 from lnrecur.recurrence.effects import Book, Emit, StoredEffect
+from lnrecur.recurrence.event_objects import Objects, subscription_objects
 from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.values import UnixSeconds
@@ -72,12 +73,14 @@ def save_records(
     _book(db, role, subject, change.bookings)
     if change.receipt_cursor is not None:
         save_setting(db, RECEIPT_CURSOR_KEY, change.receipt_cursor)
-    save_events(db, role, subject, change.events, change.at)
+    save_events(db, role, subject, change.events, change.at, subscription_objects(subject, change.state))
     return [_to_do(db, role, subject, effect, change.at) for effect in change.outbox]
 
 
-def save_events(db: Connection, role: Role, subject: bytes, emitted: Sequence[Emit], at: UnixSeconds) -> None:
-    """Write events at the end of their subject's log.
+def save_events(
+    db: Connection, role: Role, subject: bytes, emitted: Sequence[Emit], at: UnixSeconds, about: Objects
+) -> None:
+    """Write events at the end of their subject's log; `about` says what each of them is about.
 
     Raises:
         Conflict: somebody else wrote there just now.
@@ -88,7 +91,7 @@ def save_events(db: Connection, role: Role, subject: bytes, emitted: Sequence[Em
     last = db.execute(statement, {"of_subject": subject}).scalar() or 0
     for sequence, event in enumerate(emitted, last + 1):
         with duplicate_means(Conflict(f"event {sequence} of {subject.hex()} was written by somebody else")):
-            db.execute(_LOG, rows.event_columns(role, subject, event, at, sequence))
+            db.execute(_LOG, rows.event_columns(role, subject, event, at, sequence, about(event)))
 
 
 def save_setting(db: Connection, key: str, value: str) -> None:

@@ -31,6 +31,7 @@ from lnrecur.recurrence.effects import (
     StoredEffect,
 )
 from lnrecur.recurrence.errors import RecurrenceError
+from lnrecur.recurrence.event_objects import EventObject
 from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.offering import OfferPolicy
 from lnrecur.recurrence.outbound_model import Outbound
@@ -55,6 +56,12 @@ class _Envelope(msgspec.Struct):
     body: msgspec.Raw
 
 
+class _WithObject(msgspec.Struct):
+    object: EventObject | None = None
+
+
+_FACTS: Final = dict[str, str | int | bool | None]
+_OBJECTS: Final = msgspec.json.Decoder(_WithObject)
 _ENVELOPES: Final = msgspec.json.Decoder(_Envelope)
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -91,19 +98,19 @@ def decode_effect(kind: str, payload: str) -> StoredEffect:
     return _unwrap(EFFECT_KINDS[kind], payload)
 
 
-def encode_facts(facts: Facts) -> str:
-    """An event's data as text."""
-    return _wrap(dict(facts))
+def encode_event(data: Facts, about: EventObject) -> str:
+    """An event's data and what it is about, as text."""
+    return _ENCODER.encode({"v": ENCODING_VERSION, "body": dict(data), "object": about}).decode()
 
 
-def decode_facts(text: str) -> Facts:
-    """An event's data from text.
+def decode_event(text: str) -> tuple[Facts, EventObject | None]:
+    """An event's data and what it is about (None: it was written by version 1), from text.
 
     Raises:
         UnknownEncoding: it was written in another version of this encoding.
-        UnreadableRow: it is nothing that `encode_facts` writes.
+        UnreadableRow: it is nothing that `encode_event` writes.
     """
-    return _unwrap(dict[str, str | int | bool | None], text)
+    return _unwrap(_FACTS, text), _unwrap_object(text)
 
 
 def _wrap(body: object) -> str:
@@ -118,3 +125,10 @@ def _unwrap(expected: type[_T], text: str) -> _T:
         return msgspec.json.decode(envelope.body, type=expected)
     except (msgspec.DecodeError, RecurrenceError) as error:  # the second: a value that refuses to exist
         raise UnreadableRow(f"a stored value cannot be read: {error}") from error
+
+
+def _unwrap_object(text: str) -> EventObject | None:
+    try:
+        return _OBJECTS.decode(text).object
+    except msgspec.DecodeError as error:
+        raise UnreadableRow(f"what a stored event is about cannot be read: {error}") from error

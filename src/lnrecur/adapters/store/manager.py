@@ -70,7 +70,7 @@ class SqlRecurrenceManager(SqlWorkers):
             try:
                 with self._fenced() as db:
                     db.execute(insert(offers).values(columns))
-                    commits.save_events(db, Role.PAYEE, record.offer_id, events, record.created_at)
+                    commits.save_events(db, Role.PAYEE, record.offer_id, events, record.created_at, record.objects())
             except IntegrityError as error:
                 if not is_duplicate(error):  # a duplicate is what was wanted: it is there
                     raise
@@ -100,7 +100,7 @@ class SqlRecurrenceManager(SqlWorkers):
         with self._writing() as db:
             if db.execute(change.values(rows.standing_columns(after))).rowcount == 0:
                 raise Conflict(f"offer {after.offer_id.hex()} does not stand as it did")
-            commits.save_events(db, Role.PAYEE, after.offer_id, events, at)
+            commits.save_events(db, Role.PAYEE, after.offer_id, events, at, after.objects())
 
     # --- subscriptions -----------------------------------------------------------------------------------------------
 

@@ -9,14 +9,15 @@ from sqlalchemy import Row
 from lnrecur.adapters.store.encoding import (
     decode,
     decode_effect,
-    decode_facts,
+    decode_event,
     encode,
     encode_effect,
-    encode_facts,
+    encode_event,
 )
 from lnrecur.adapters.store.schema import clamp
 from lnrecur.ports import BookedPayment, OfferRecord, OutboxEntry, Role, StoredEvent
 from lnrecur.recurrence.effects import Book, Emit, StoredEffect
+from lnrecur.recurrence.event_objects import EventObject, unknown_object
 from lnrecur.recurrence.offering import OfferPolicy, OfferStatus
 from lnrecur.recurrence.rates import Conversion, ExchangeRate
 from lnrecur.values import Msat, OfferId, PaymentHash, Preimage, UnixSeconds
@@ -79,7 +80,9 @@ def outbox_entry(row: Row[Any]) -> OutboxEntry:
     )
 
 
-def event_columns(role: Role, subject: bytes, event: Emit, at: UnixSeconds, sequence: int) -> Columns:
+def event_columns(
+    role: Role, subject: bytes, event: Emit, at: UnixSeconds, sequence: int, about: EventObject
+) -> Columns:
     """An event to be inserted."""
     return {
         "subject": subject,
@@ -87,12 +90,13 @@ def event_columns(role: Role, subject: bytes, event: Emit, at: UnixSeconds, sequ
         "at": clamp(at),
         "name": event.name,
         "role": role.value,
-        "data": encode_facts(event.data),
+        "data": encode_event(event.data, about),
     }
 
 
 def stored_event(row: Row[Any]) -> StoredEvent:
     """An event that was read."""
+    data, about = decode_event(row.data)
     return StoredEvent(
         id=row.id,
         sequence=row.sequence,
@@ -100,7 +104,8 @@ def stored_event(row: Row[Any]) -> StoredEvent:
         name=row.name,
         role=Role(row.role),
         subject=row.subject,
-        data=decode_facts(row.data),
+        data=data,
+        object=unknown_object(row.name, row.subject) if about is None else about,
     )
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from lnrecur.bolt12.offer import Offer
 from lnrecur.ports import BookedPayment, OfferRecord, Role, StoredEvent
+from lnrecur.recurrence.effects import Facts
+from lnrecur.recurrence.event_objects import ObjectType
 from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.rates import Conversion
 from lnrecur.recurrence.words import recurrence_in_words, rfc3339
@@ -100,8 +102,9 @@ def conversion_shape(conversion: Conversion) -> Shape:
 
 
 def event_shape(event: StoredEvent) -> Shape:
-    """One line of the event log; it is about a subscription or about an offer."""
-    about_offer = event.name.startswith("offer.")
+    """One line of the event log; it is about a subscription (or a payment of one) or about an offer."""
+    about = event.object
+    about_offer = about.type is ObjectType.OFFER
     return {
         "id": event.id,
         "sequence": event.sequence,
@@ -110,5 +113,11 @@ def event_shape(event: StoredEvent) -> Shape:
         "role": event.role.value,
         "subscription": None if about_offer else event.subject.hex(),
         "offer_id": event.subject.hex() if about_offer else None,
+        "object": {"type": about.type.value, "id": about.id, "state": _state_shape(about.state)},
         "data": dict(event.data),
     }
+
+
+def _state_shape(state: Facts) -> Shape:
+    """Times in it are RFC 3339 like everywhere."""
+    return {name: at(fact) if name.endswith("_at") and isinstance(fact, int) else fact for name, fact in state.items()}

@@ -27,7 +27,9 @@ ENDINGS: Final = frozenset({
     "payment.settled", "payment.received", "payment.given_up", "payment.failed", "payment.cancelled",
 })  # fmt: skip
 """Events of which one tells every end."""
-PAID: Final = frozenset({"subscription.created", "subscription.renewed", "payment.received", "payment.settled"})
+PAID: Final = frozenset({
+    "subscription.created", "subscription.renewed", "payment.received", "payment.settled", "payment.late",
+})  # fmt: skip
 LOST: Final = frozenset({"subscription.missed", "subscription.waived", "subscription.adopted"})
 """Events that tell of a period that we do not pay in its time, by its counter."""
 

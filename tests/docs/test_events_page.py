@@ -20,7 +20,7 @@ NEVER_OF_SINGLE_PAYMENTS = {
     f"subscription.{verb}"
     for verb in (
         "needs_approval", "approved", "declined", "amended", "renewed", "missed", "waived", "adopted", "pause_asked",
-        "paused", "resumed", "completed", "replaced", "lapsed",
+        "paused", "resumed", "completed", "replaced", "lapsed", "start_moved",
     )
 }  # fmt: skip
 """There is one payment and no period, whoever ordered it is there, and the payee's names are its own."""

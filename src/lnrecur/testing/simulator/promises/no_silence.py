@@ -81,7 +81,8 @@ class NoSilence(Promise):
         """The period to be paid next: look at it when its window has closed, on this side."""
         if state.basetime is None or state.is_final:
             return
-        index = (known.terms.start or 0) + state.next_counter
+        start = state.start if isinstance(state, Inbound) else state.terms.start
+        index = (start or 0) + state.next_counter
         limit = known.recurrence.limit
         if limit is not None and index > limit:
             return

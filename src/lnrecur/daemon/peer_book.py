@@ -19,7 +19,7 @@ from lnrecur.adapters.link import TcpPeerLink
 from lnrecur.adapters.router import GraphRouter
 from lnrecur.daemon.files import HomeError
 from lnrecur.errors import UsageError
-from lnrecur.ports import PeerAddress, PeerStatus, PeerUnreachable
+from lnrecur.ports import LinkTotals, PeerAddress, PeerStatus, PeerUnreachable
 from lnrecur.service.addresses import parse_address
 from lnrecur.values import NodeId
 
@@ -70,6 +70,10 @@ class PeerBook:
     def listed(self) -> list[Listed]:
         """Every kept peer, then everybody else who is connected."""
         return [Listed(status, self._source(status.node_id)) for status in self._link.statuses()]
+
+    def totals(self) -> LinkTotals:
+        """What happened on all connections since the daemon started."""
+        return self._link.totals()
 
     async def add(self, address: PeerAddress) -> tuple[Listed, str | None]:
         """Keep a peer from now on, and dial it; answers how it stands, and why it is not connected (None: it is).

@@ -16,13 +16,14 @@ class Rate:
 
 
 class TokenBucket:
-    """Counts what passes against a `Rate`. A new bucket is full."""
+    """Counts what passes against a `Rate`."""
 
     __slots__ = ("_filled_at", "_level", "rate")
 
-    def __init__(self, rate: Rate, now: float) -> None:
+    def __init__(self, rate: Rate, now: float, level: float | None = None) -> None:
+        """A bucket with `level` in it; full without one."""
         self.rate = rate
-        self._level = rate.burst
+        self._level = rate.burst if level is None else level
         self._filled_at = now
 
     def take(self, amount: float, now: float) -> bool:
@@ -32,6 +33,13 @@ class TokenBucket:
             return False
         self._level -= amount
         return True
+
+    def take_up_to(self, amount: float, now: float) -> float:
+        """Let as much of `amount` pass as there is, and answer how much that was."""
+        self._fill(now)
+        taken = max(0.0, min(amount, self._level))
+        self._level -= taken
+        return taken
 
     def overdraw(self, amount: float, now: float) -> float:
         """Let `amount` pass at any rate, and answer how many seconds nothing more may pass (0: go on)."""

@@ -40,6 +40,7 @@ from lnrecur.ports.money import (
 )
 from lnrecur.ports.peers import (
     LinkError,
+    LinkTotals,
     MessageRouter,
     OnionMessageHandler,
     PeerAddress,
@@ -91,6 +92,7 @@ __all__ = [
     "SentState",
     "Unavailable",
     "LinkError",
+    "LinkTotals",
     "MessageRouter",
     "OnionMessageHandler",
     "PeerAddress",

@@ -59,6 +59,18 @@ class PeerStatus:
     """Onion messages from it that were dropped: too fast, or too many at once."""
 
 
+@dataclass(frozen=True, slots=True)
+class LinkTotals:
+    """What happened on all connections since the start."""
+
+    received: int
+    """Onion messages that came, the dropped ones included."""
+    sent: int
+    dropped: int
+    refused: int
+    """Connections from outside that got no place, or lost it to another one."""
+
+
 OnionMessageHandler = Callable[[NodeId, OnionMessage], Awaitable[None]]
 """Called with the peer a message came from."""
 

@@ -23,6 +23,7 @@ from helpers.links import (
 )
 from lnrecur.adapters.link import InflowLimits, LinkSettings
 from lnrecur.adapters.link.inflow import Inflow, Verdict
+from lnrecur.adapters.link.origins import ORIGINS_MAX, Origins
 from lnrecur.adapters.link.settings import FlowLimits
 from lnrecur.crypto.keys import PrivateKey
 from lnrecur.messaging.peer import PeerSettings
@@ -236,3 +237,49 @@ async def test_many_connections_that_say_nothing_are_gone_after_the_deadline() -
             await stack.enter_async_context(raw_peer(address, ELSEWHERE))
         await until(lambda: 0 < len(bob._connections) <= 8)
         await until(lambda: not bob._connections)
+
+
+# --- who comes again -------------------------------------------------------------------------------------------------
+
+
+def test_an_origin_begins_a_few_connections_with_a_whole_burst_and_then_with_what_has_filled_up() -> None:
+    origins = Origins(InflowLimits(onion_messages=Rate(10, 100)), ENDLESS)
+    assert [origins.knock("bad", 0.0) for _ in range(6)] == [1.0, 1.0, 1.0, 1.0, 0.0, 0.0]
+    assert origins.knock("good", 0.0) == 1.0
+    assert origins.knock("bad", 5.0) == 0.5
+
+
+def test_an_origin_that_begins_too_many_connections_is_not_let_in() -> None:
+    origins = Origins(InflowLimits(), Rate(1, 3))
+    assert [origins.knock("bad", 0.0) is None for _ in range(5)] == [False, False, False, True, True]
+    assert origins.knock("good", 0.0) is not None
+    assert origins.knock("bad", 1.0) is not None
+
+
+def test_only_so_many_origins_are_remembered() -> None:
+    origins = Origins(InflowLimits(), ENDLESS)
+    for number in range(3 * ORIGINS_MAX):
+        origins.knock(str(number), 0.0)
+    assert len(origins._known) == ORIGINS_MAX
+
+
+async def test_coming_again_and_again_gets_no_more_messages_through_than_staying() -> None:
+    settings = replace(SETTINGS, from_strangers=InflowLimits(ENDLESS, Rate(0.001, 5), Rate(0.001, 100)))
+    async with open_link(BOB, settings) as (bob, arrived):
+        address = await address_of(bob)
+        for number in range(8):
+            async with raw_peer(address) as peer:
+                await peer.become_ready(bob.node_id, _key(100 + number))
+                peer.say(*map(onion_message, range(10)))
+                await until(lambda: bob.totals().received == 10 * (number + 1))  # noqa: B023 - awaited at once
+        assert len(arrived) == 4 * 5 + 4 * 1
+        assert bob.totals().dropped == 80 - len(arrived)
+
+
+async def test_connections_beyond_the_rate_of_their_origin_are_refused_at_once() -> None:
+    async with open_link(BOB, replace(SETTINGS, accepts=Rate(0.001, 2))) as (bob, _), open_link(ALICE) as (alice, _):
+        address = await address_of(bob)
+        async with raw_peer(address, ELSEWHERE), raw_peer(address, ELSEWHERE), raw_peer(address, ELSEWHERE) as third:
+            assert await third.ended() == b""
+            await alice.reach(address)
+        assert bob.totals().refused == 1

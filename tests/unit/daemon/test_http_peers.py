@@ -36,7 +36,8 @@ async def _serving(link: TcpPeerLink, folder: Path, *configured: PeerAddress) ->
 async def test_without_peers_the_list_is_empty(tmp_path: Path) -> None:
     async with open_link(ALICE) as (alice, _), _serving(alice, tmp_path) as http:
         answer = await http.get("/v1/peers")
-        assert (answer.status_code, answer.json()) == (200, {"peers": []})
+        totals = {"messages_received": 0, "messages_sent": 0, "messages_dropped": 0, "connections_refused": 0}
+        assert (answer.status_code, answer.json()) == (200, {"peers": [], "totals": totals})
 
 
 async def test_a_peer_is_added_listed_and_removed(tmp_path: Path) -> None:
@@ -63,12 +64,14 @@ async def test_a_peer_is_added_listed_and_removed(tmp_path: Path) -> None:
         await until(lambda: bool(bob.peers()))
         await bob.send(alice.node_id, onion_message(1))
         await until(lambda: len(to_alice) == 1)
-        (peer,) = (await http.get("/v1/peers")).json()["peers"]
+        told = (await http.get("/v1/peers")).json()
+        (peer,) = told["peers"]
         assert (peer["messages_received"], peer["kept"]) == (1, "added")
+        assert told["totals"]["messages_received"] == 1
         answer = await http.delete(f"/v1/peers/{bob.node_id.hex()[:8].upper()}")
         assert (answer.status_code, answer.json()) == (200, {"node_id": bob.node_id.hex(), "removed": True})
         await until(lambda: not alice.peers())
-        assert (await http.get("/v1/peers")).json() == {"peers": []}
+        assert (await http.get("/v1/peers")).json()["peers"] == []
 
 
 async def test_a_peer_that_cannot_be_reached_is_kept_and_the_answer_says_why(tmp_path: Path) -> None:

@@ -32,6 +32,16 @@ def test_an_overdrawn_bucket_says_how_long_to_rest() -> None:
     assert bucket.overdraw(0, 0.3) == 0.0
 
 
+def test_as_much_is_taken_as_there_is() -> None:
+    bucket = TokenBucket(Rate(1, 5), 0.0, level=3)
+    assert bucket.take_up_to(2, 0.0) == 2
+    assert bucket.take_up_to(2, 0.0) == 1
+    assert bucket.take_up_to(2, 0.0) == 0
+    bucket.overdraw(2, 0.0)
+    assert bucket.take_up_to(2, 0.0) == 0
+    assert bucket.take_up_to(2, 3.0) == 1
+
+
 def test_the_wait_for_an_amount_is_told_and_is_long_enough() -> None:
     bucket = TokenBucket(Rate(4, 4), 0.0)
     assert bucket.wait_for(1, 0.0) == 0.0

@@ -203,15 +203,14 @@ class PeerConnection:
                 raise PeerHungUp(f"the connection broke: {error}") from error
 
     async def _close_socket(self) -> None:
-        last_words = self._session.take_output()
         with suppress(OSError):  # the socket may be gone already, and there is nobody left to tell
-            self._writer.write(last_words)
-            self._writer.close()
             try:
                 async with asyncio.timeout(_GOODBYE_SECONDS):
-                    await self._writer.wait_closed()
+                    self._writer.write(self._session.take_output())
+                    await self._writer.drain()  # before the end: a transport that closes with output cannot be aborted
             finally:
                 self._writer.transport.abort()
+            await self._writer.wait_closed()
 
 
 def _reason_among(results: list[BaseException | None]) -> MessagingError:

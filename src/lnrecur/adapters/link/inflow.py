@@ -8,6 +8,10 @@ from typing import Final
 from lnrecur.adapters.link.settings import InflowLimits
 from lnrecur.messaging.token_bucket import Rate, TokenBucket
 
+_HANDSHAKE_BYTES: Final = 16 * 1024.0
+"""What every connection may send at once: handshake, init and a first message come without delay."""
+_DROPPED_LEAST: Final = 20.0
+"""Messages that are dropped on every connection before it is; who overlooks a warning may be slow, not hostile."""
 _LOG_LINES: Final = Rate(1 / 60, 5)
 
 
@@ -23,16 +27,17 @@ class Verdict(Enum):
 class Inflow:
     """Counts what one peer sends. Times are in seconds of the event loop's clock."""
 
-    def __init__(self, limits: InflowLimits, now: float) -> None:
+    def __init__(self, limits: InflowLimits, now: float, share: float = 1.0) -> None:
+        """`share`: the part of the bursts that may come at once, 0 to 1."""
         self._log_lines = TokenBucket(_LOG_LINES, now)
         self.told_to_slow_down = False
-        self.use(limits, now)
+        self.use(limits, now, share)
 
-    def use(self, limits: InflowLimits, now: float) -> None:
-        """Go on under other limits, with full buckets."""
-        self._bytes = TokenBucket(limits.read, now)
-        self._onion_messages = TokenBucket(limits.onion_messages, now)
-        self._dropped = TokenBucket(limits.dropped, now)
+    def use(self, limits: InflowLimits, now: float, share: float = 1.0) -> None:
+        """Go on under other limits."""
+        self._bytes = TokenBucket(limits.read, now, max(_HANDSHAKE_BYTES, share * limits.read.burst))
+        self._onion_messages = TokenBucket(limits.onion_messages, now, max(1.0, share * limits.onion_messages.burst))
+        self._dropped = TokenBucket(limits.dropped, now, max(_DROPPED_LEAST, share * limits.dropped.burst))
 
     def bytes_came(self, count: int, now: float) -> float:
         """How many seconds nothing more shall be read."""

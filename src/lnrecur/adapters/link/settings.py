@@ -57,6 +57,7 @@ class FlowLimits:
 _READ_RATE: Final = Rate(256 * 1024, 1024 * 1024)
 _MESSAGE_RATE: Final = Rate(10, 100)
 _DROP_RATE: Final = Rate(1, 500)
+_ACCEPT_RATE: Final = Rate(10, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,8 @@ class LinkSettings:
     proxy: ProxySettings | None = None
     inbound_max: int = 128
     """Ready connections from outside at a time; kept peers come on top."""
+    accepts: Rate = _ACCEPT_RATE
+    """Connections that one origin may begin."""
     handshakes_max: int = 32
     """Connections from outside that are not ready yet."""
     outbound_max: int = 64

@@ -11,18 +11,27 @@ import asyncio
 import logging
 from typing import Final
 
-from lnrecur.adapters.link.connection import PeerConnection
+from lnrecur.adapters.link.connection import Counters, PeerConnection
 from lnrecur.adapters.link.dialling import Streams, limit_buffers, open_streams
 from lnrecur.adapters.link.endings import Forgotten, LinkClosed, NoRoom, OnionFlood, Replaced
 from lnrecur.adapters.link.handling import FairHandling, Lane
 from lnrecur.adapters.link.inflow import Inflow, Verdict
 from lnrecur.adapters.link.keeping import Keeper
-from lnrecur.adapters.link.places import who_is_idle, who_leaves_the_handshake, who_makes_room
+from lnrecur.adapters.link.origins import Origins
+from lnrecur.adapters.link.places import origin_of, who_is_idle, who_leaves_the_handshake, who_makes_room
 from lnrecur.adapters.link.report import status_of
 from lnrecur.adapters.link.settings import READ_SIZE, LinkSettings
 from lnrecur.crypto.keys import PrivateKey
 from lnrecur.messaging.peer import OnionMessageReceived, PeerEvent, PeerReady, PeerSession, PeerWarned
-from lnrecur.ports import Entropy, LinkError, OnionMessageHandler, PeerAddress, PeerStatus, PeerUnreachable
+from lnrecur.ports import (
+    Entropy,
+    LinkError,
+    LinkTotals,
+    OnionMessageHandler,
+    PeerAddress,
+    PeerStatus,
+    PeerUnreachable,
+)
 from lnrecur.values import NodeId
 from lnrecur.wire.messages import OnionMessage
 
@@ -51,11 +60,14 @@ class TcpPeerLink:
         self._entropy = entropy
         self._settings = settings
         self._handling = FairHandling(settings.handling)
+        self._origins = Origins(settings.from_strangers, settings.accepts)
         self._keeper = Keeper(settings, entropy, self.reach, self._alive, _log_crash)
         self._peers: dict[NodeId, PeerConnection] = {}
         self._connections: dict[PeerConnection, asyncio.Task[None]] = {}
         self._dials: dict[NodeId, asyncio.Task[None]] = {}
         self._servers: list[asyncio.Server] = []
+        self._totals = Counters()
+        self._refused = 0
         self._closed = False
 
     @property
@@ -98,6 +110,7 @@ class TcpPeerLink:
         if connection is None:
             raise PeerUnreachable(f"there is no connection to {peer.hex()}")
         connection.send(message)
+        self._totals.sent += 1
 
     def peers(self) -> frozenset[NodeId]:
         """The connected peers that onion messages can be sent to."""
@@ -160,6 +173,10 @@ class TcpPeerLink:
         others = [(node, self._alive(node)) for node in self._peers if node not in self._keeper]
         return kept + [status_of(node, connection, None, now) for node, connection in others if connection is not None]
 
+    def totals(self) -> LinkTotals:
+        """What happened on all connections so far."""
+        return LinkTotals(self._totals.received, self._totals.sent, self._totals.dropped, self._refused)
+
     async def close(self) -> None:
         """Stop listening, dialling and handling, hang up on everybody, and return when all is quiet."""
         self._closed = True
@@ -192,7 +209,7 @@ class TcpPeerLink:
         session = PeerSession.initiate(
             self._identity, address.node_id, self._ephemeral_key(), self._settings.session, now
         )
-        connection = self._launch(session, streams, outbound=True)
+        connection = self._launch(session, streams, Inflow(self._settings.from_chosen, now), outbound=True)
         try:
             await connection.settled.wait()
         except asyncio.CancelledError:
@@ -222,22 +239,28 @@ class TcpPeerLink:
             writer.transport.abort()
             return
         now = asyncio.get_running_loop().time()
+        name = writer.get_extra_info("peername")
+        share = self._origins.knock(origin_of(str(name[0]) if name else ""), now)
+        if share is None:
+            self._refused += 1
+            writer.transport.abort()
+            return
         session = PeerSession.accept(self._identity, self._ephemeral_key(), self._settings.session, now)
-        newcomer = self._launch(session, (reader, writer), outbound=False)
+        inflow = Inflow(self._settings.from_strangers, now, share)
+        newcomer = self._launch(session, (reader, writer), inflow, outbound=False)
         unready = [each for each in self._connections if not each.outbound and each.node_id is None and each.open]
         unready.remove(newcomer)
         leaving = who_leaves_the_handshake(unready, newcomer.origin, self._settings.handshakes_max)
         if leaving is not None:
+            self._refused += 1
             leaving.hang_up(NoRoom("too many connections are in the handshake"))
 
     def _ephemeral_key(self) -> PrivateKey:
         return PrivateKey(self._entropy.take(32))
 
-    def _launch(self, session: PeerSession, streams: Streams, *, outbound: bool) -> PeerConnection:
-        settings = self._settings
-        limits = settings.from_chosen if outbound else settings.from_strangers
-        inflow = Inflow(limits, asyncio.get_running_loop().time())
-        connection = PeerConnection(session, streams, settings.flow, inflow, outbound=outbound, on_event=self._on_event)
+    def _launch(self, session: PeerSession, streams: Streams, inflow: Inflow, *, outbound: bool) -> PeerConnection:
+        flow = self._settings.flow
+        connection = PeerConnection(session, streams, flow, inflow, outbound=outbound, on_event=self._on_event)
         task = asyncio.create_task(connection.run(), name=f"peer at {connection.where}")
         self._connections[connection] = task
         task.add_done_callback(lambda done: self._connection_is_over(connection, done))
@@ -306,6 +329,7 @@ class TcpPeerLink:
         idle_since = newcomer.ready_at - self._settings.idle_seconds
         leaving = who_makes_room(guests, newcomer, self._settings.inbound_max, idle_since)
         if leaving is not None:
+            self._refused += 1
             leaving.hang_up(NoRoom(_FULL if leaving is newcomer else "this connection's place is needed for another"))
         return leaving is not newcomer
 
@@ -324,11 +348,13 @@ class TcpPeerLink:
             return  # it was just refused a place, or is being hung up on
         now = asyncio.get_running_loop().time()
         connection.counters.received += 1
+        self._totals.received += 1
         connection.busy_at = now
         verdict = connection.inflow.onion_message_came(now)
         if verdict is Verdict.TAKE and self._handling.put(connection.lane, message):
             return
         connection.counters.dropped += 1
+        self._totals.dropped += 1
         if verdict is Verdict.END:
             connection.hang_up(OnionFlood("you went on sending more onion messages than are taken here"))
             return

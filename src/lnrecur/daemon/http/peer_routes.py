@@ -36,7 +36,18 @@ class PeerRoutes:
     async def peers(self, request: Request) -> Response:
         """GET /v1/peers."""
         now = self._clock.now()
-        return JSONResponse({"peers": [peer_shape(listed, now) for listed in self._book.listed()]})
+        totals = self._book.totals()
+        return JSONResponse(
+            {
+                "peers": [peer_shape(listed, now) for listed in self._book.listed()],
+                "totals": {
+                    "messages_received": totals.received,
+                    "messages_sent": totals.sent,
+                    "messages_dropped": totals.dropped,
+                    "connections_refused": totals.refused,
+                },
+            }
+        )
 
     async def add(self, request: Request) -> Response:
         """POST /v1/peers: keep a peer, and say whether it could be reached."""

@@ -26,7 +26,7 @@ from lnrecur.messaging.messenger import ContentsKind, Delivered, DirectDestinati
 from lnrecur.messaging.peer import PeerSettings
 from lnrecur.noise.handshake import InitiatorHandshake
 from lnrecur.ports import PeerAddress
-from lnrecur.values import REGTEST, NodeId, Point
+from lnrecur.values import REGTEST, ChainHash, NodeId, Point
 from lnrecur.wire.messages import Init, OnionMessage, Ping
 
 PIPELINE = 64
@@ -232,28 +232,33 @@ class Honest:
         self.link.on_message(self._arrived)
 
     async def ask(self, seconds: float = 5.0) -> None:
-        """Ask as a new payer, and wait for the invoice."""
+        """Ask for an invoice, and note how long it took."""
+        began = time.perf_counter()
+        try:
+            told = await self.question(seconds)
+        except TimeoutError:
+            self.unanswered += 1
+        else:
+            assert told.kind is ContentsKind.INVOICE, read_invoice_error(told.data).text
+            self.latencies_ms.append((time.perf_counter() - began) * 1000)
+
+    async def question(self, seconds: float = 5.0, chain: ChainHash = REGTEST) -> MessageContents:
+        """Send a request as a new payer, and wait for what comes back: for another chain a refusal."""
         entropy = SystemEntropy()
         path_id, payer = entropy.take(32), fresh_key()
         counter = None if self.offer.recurrence is None else 0
-        chain = {fields.INVREQ_CHAIN: REGTEST}
-        request = a_request(counter, self.offer, values=chain, key=payer, metadata=entropy.take(16)).to_bytes()
+        values = {fields.INVREQ_CHAIN: chain}
+        request = a_request(counter, self.offer, values=values, key=payer, metadata=entropy.take(16)).to_bytes()
         reply = self.messenger.reply_path(path_id, fresh_key())
         to = DirectDestination(NodeId(self.offer.issuer_id or b""))
         contents = MessageContents(ContentsKind.INVOICE_REQUEST, request)
         out = self.messenger.compose(to, contents, entropy.take(64), reply)
         answer: asyncio.Future[MessageContents] = asyncio.get_running_loop().create_future()
         self._waiting[path_id] = answer
-        began = time.perf_counter()
         try:
             await self.link.send(out.first_hop, out.message)
             async with asyncio.timeout(seconds):
-                told = await answer
-        except TimeoutError:
-            self.unanswered += 1
-        else:
-            assert told.kind is ContentsKind.INVOICE, read_invoice_error(told.data).text
-            self.latencies_ms.append((time.perf_counter() - began) * 1000)
+                return await answer
         finally:
             del self._waiting[path_id]
 

@@ -64,6 +64,8 @@ def test_a_blinded_offer_begins_at_the_kept_peer_that_relays_and_payer_and_payee
             daemon.wait_for_peers(1)
         offer = merchant.ask("offer", "create", "a thing", *EVERY, "--payments", "3", "--blinded")
         assert (offer["introductions"], offer["hides_node"], offer["via"]) == ([hub.node_id], True, [hub.address])
+        chosen = merchant.ask("offer", "create", "another thing", *EVERY, "--via-peer", hub.node_id)
+        assert (chosen["introductions"], chosen["hides_node"]) == ([hub.node_id], True)
         shown = lnrecur("offer", "show", offer["offer_id"], "--home", merchant.folder).stdout
         assert f"a blinded path that begins at the peer {hub.node_id}" in shown
         assert merchant.node_id not in shown

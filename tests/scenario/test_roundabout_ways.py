@@ -4,18 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from helpers.rig import PERIOD, assert_paid, outbound, publish, subscribe
+from helpers.engine import a_request
+from helpers.rig import PERIOD, Hand, assert_paid, outbound, publish, subscribe
+from lnrecur.bolt12 import Invoice, fields
 from lnrecur.crypto.keys import PrivateKey
 from lnrecur.errors import UsageError
 from lnrecur.messaging.messenger import ContentsKind, Delivered, MessageContents
 from lnrecur.messaging.relay import RelayLimits, RelayVerdict
 from lnrecur.onion.blinding import blind_path
 from lnrecur.onion.payloads import EncryptedData
-from lnrecur.ports import PeerAddress, PeerUnreachable
+from lnrecur.ports import PeerAddress, PeerUnreachable, SentState
 from lnrecur.recurrence.outbound_model import Terms
+from lnrecur.service.assembly import Parts
 from lnrecur.service.courier import MessageSettings
 from lnrecur.testing.rig import Rig, RigNode
-from lnrecur.values import Point, ShortChannelId
+from lnrecur.values import REGTEST, Point, ShortChannelId
 from lnrecur.wire.blinded_path import BlindedPath, ChannelDirection
 
 RELAYING = MessageSettings(relay=RelayLimits(burst=100))
@@ -59,7 +62,7 @@ async def test_a_hub_that_does_not_relay_leaves_both_sides_alone_and_counts() ->
 async def test_when_the_first_introduction_is_dead_the_next_resend_goes_along_the_next_path() -> None:
     for seed in range(4):  # whichever of the two is asked first
         async with Rig(seed, messages=RELAYING) as rig:
-            one, two = await rig.join("one"), await rig.join("two", dress=lambda parts: replace(parts, messages=MUTE))
+            one, two = await rig.join("one"), await rig.join("two", dress=_mute)
             merchant, alice = await rig.join("merchant"), await rig.join("alice")
             ids = [node.node_id for node in (one, two, merchant, alice)]
             rig.network.lay_out([ids[2], ids[0], ids[3]], [ids[2], ids[1], ids[3]])
@@ -87,6 +90,47 @@ async def test_an_introduction_that_is_no_peer_is_reached_over_a_route_of_nodes(
         assert outbound(alice, subscription).payments == 1
         await rig.run_for(4 * PERIOD)
         assert_paid(rig, alice, subscription, 4)
+
+
+async def test_a_route_with_a_mute_node_is_left_for_another_one_by_both_sides() -> None:
+    """Payer and payee each have two neighbours; one of each passes nothing on, and nobody says so."""
+    for seed in range(4):
+        async with Rig(seed, messages=RELAYING) as rig:
+            mute = [await rig.join(name, dress=_mute) for name in ("mute one", "mute two")]
+            good = [await rig.join(name) for name in ("good one", "good two")]
+            alice, merchant = await rig.join("alice"), await rig.join("merchant")
+            for one, two in (mute, good):
+                rig.graph.connect(one.node_id, two.node_id)
+                rig.graph.connect(two.node_id, merchant.node_id)
+            a, m = alice.node_id, merchant.node_id
+            rig.network.lay_out(*([a, one.node_id, two.node_id, m] for one, two in (mute, good)))
+            subscription = subscribe(alice, publish(merchant))
+            await rig.run_for(12)
+            assert outbound(alice, subscription).payments == 1, "at the second try at the latest"
+
+
+def _mute(parts: Parts) -> Parts:
+    return replace(parts, messages=MUTE)
+
+
+async def test_a_request_that_comes_again_over_another_path_of_the_offer_gets_the_very_same_invoice() -> None:
+    """The payer may have got none, and must not end with two invoices for one period."""
+    async with Rig(seed=10, messages=RELAYING) as rig:
+        one, two, merchant = [await rig.join(name) for name in ("one", "two", "merchant")]
+        hand = Hand(rig)
+        offer = publish(merchant, via=[one, two])
+        assert offer.paths is not None
+        assert [path.first_node_id for path in offer.paths] == [one.node_id, two.node_id]
+        values = {fields.INVREQ_CHAIN: REGTEST}
+        request = a_request(0, offer, key=hand.key, values=values)
+        for path in offer.paths:
+            await hand.say(path, ContentsKind.INVOICE_REQUEST, request.to_bytes())
+            await rig.run_for(5)
+        first, second = hand.answers
+        assert first == second
+        invoice = Invoice.from_bytes(first.data).verify_answers(request, offer.issuer_id or Point(b""))
+        assert invoice.node_id == offer.issuer_id
+        assert await hand.pay(invoice) is SentState.SUCCEEDED
 
 
 async def test_a_plain_offer_of_somebody_far_away_is_paid_over_a_route_and_answered_backwards() -> None:

@@ -159,13 +159,14 @@ class Courier:
         addresses: Sequence[PeerAddress] = (),
         *,
         conversation: bytes = b"",
+        attempt: int = 1,
     ) -> None:
         """Send one message over the best way there is; the arguments are those of `send_to_offer`.
 
         Raises:
             PeerUnreachable: there is no way, or the destination is unusable.
         """
-        ways = self._ways.ways(destination, addresses)
+        ways = in_turn(self._ways.ways(destination, addresses), conversation, attempt)
         await self._send_over(ways, contents, reply_to, conversation, [])
 
     async def _send_over(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lnrecur.bolt12.errors import Bolt12Error, NotSigned
@@ -55,6 +55,15 @@ INVOICE_S_MAX: Final = 20
 """Real seconds the money node has to make something receivable: requests wait for each other."""
 RATE_S_MAX: Final = 5
 """Real seconds the source of exchange rates has to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Whom an answer goes to. Each attempt to answer the same request begins with the next way."""
+
+    path: BlindedPath | None
+    payer_id: bytes = b""
+    attempt: int = 1
 
 
 class PayeeService:
@@ -134,16 +143,17 @@ class PayeeService:
         try:
             verified = request.verify_signature()
         except NotSigned as error:
-            await self._reply_error(request, delivered.reply_path, error_for(error))
+            await self._reply_error(request, _Asker(delivered.reply_path), error_for(error))
             return
+        asker = _Asker(delivered.reply_path, verified.payer_id, self._recent.times_answered(digest) + 1)
         answer = self._remembered(verified, digest) or await self._answer(verified, delivered)
         if isinstance(answer, Refuse):
             refusal = write_invoice_error(answer.text, field=answer.field_number, suggested=answer.suggested)
-            await self._reply_error(verified, delivered.reply_path, refusal, verified.payer_id)
+            await self._reply_error(verified, asker, refusal)
         elif answer is not None:
             self._recent.remember(digest, answer)
             invoice = MessageContents(ContentsKind.INVOICE, answer.to_bytes())
-            await self._reply(delivered.reply_path, invoice, verified.payer_id)
+            await self._reply(asker, invoice)
 
     def _remembered(self, request: VerifiedInvoiceRequest, digest: bytes) -> VerifiedInvoice | None:
         """The invoice this request got a short while ago, unless another process has withdrawn it since."""
@@ -207,19 +217,17 @@ class PayeeService:
             _LOG.warning("no invoice could be made: %s", str(error) or f"no answer in {INVOICE_S_MAX} seconds")
             return Refuse("node", "the payee's node cannot receive just now; please ask again later")
 
-    async def _reply_error(
-        self, request: InvoiceRequest, path: BlindedPath | None, error: InvoiceError, conversation: bytes = b""
-    ) -> None:
-        if path is None:
+    async def _reply_error(self, request: InvoiceRequest, asker: _Asker, error: InvoiceError) -> None:
+        if asker.path is None:
             return
-        to_ldk = wants_length_in_front(request.invreq_metadata, path)
+        to_ldk = wants_length_in_front(request.invreq_metadata, asker.path)
         data = error.to_ldk_bytes() if to_ldk else error.to_bytes()
-        await self._reply(path, MessageContents(ContentsKind.INVOICE_ERROR, data), conversation)
+        await self._reply(asker, MessageContents(ContentsKind.INVOICE_ERROR, data))
 
-    async def _reply(self, path: BlindedPath | None, contents: MessageContents, conversation: bytes) -> None:
-        if path is None:
+    async def _reply(self, asker: _Asker, contents: MessageContents) -> None:
+        if asker.path is None:
             return
         try:
-            await self._courier.send(path, contents, conversation=conversation)
+            await self._courier.send(asker.path, contents, conversation=asker.payer_id, attempt=asker.attempt)
         except PeerUnreachable as error:
             _LOG.info("an answer could not be sent, the payer will ask again: %s", error)

@@ -26,12 +26,13 @@ class RecentAnswers:
         self._answers: dict[bytes, VerifiedInvoice] = {}
         self._digests: dict[PaymentHash, bytes] = {}
         self._busy: set[bytes] = set()
-        self._answered: OrderedDict[bytes, float] = OrderedDict()
+        self._answered: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
+        """When a request was answered, and how often by then."""
 
     def begin(self, digest: bytes, now: float) -> bool:
         """Start answering a request; False if that is going on already, or was done a moment ago."""
-        answered_at = self._answered.get(digest)
-        just_now = answered_at is not None and abs(now - answered_at) < COPY_S
+        answered_at, times = self._answered.get(digest, (0.0, 0))
+        just_now = times > 0 and abs(now - answered_at) < COPY_S
         if digest in self._busy or just_now:
             return False
         self._busy.add(digest)
@@ -42,10 +43,15 @@ class RecentAnswers:
         self._busy.discard(digest)
         if answered_at is None:
             return
-        self._answered[digest] = answered_at
+        times = self.times_answered(digest)
+        self._answered[digest] = (answered_at, times + 1)
         self._answered.move_to_end(digest)
         while len(self._answered) > RECENT_MAX:
             self._answered.popitem(last=False)
+
+    def times_answered(self, digest: bytes) -> int:
+        """How often this request was answered: who asks again did not get it."""
+        return self._answered.get(digest, (0.0, 0))[1]
 
     def answer(self, digest: bytes, now: int) -> VerifiedInvoice | None:
         """The invoice this request got, if it can still be paid."""

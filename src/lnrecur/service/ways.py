@@ -5,7 +5,7 @@ A way leads to the destination's entry: the node itself, or the introduction of 
     CONNECTED   the entry is a peer of ours
     DIALLED     an address of the entry is known
     THROUGH     a person named a node that knows the way, and its address
-    ROUTED      a route of onion-message nodes begins at a peer of ours
+    ROUTED      a route of onion-message nodes begins at a peer of ours; up to three, from different peers
 
 That there is a way does not mean that an answer comes along it: a peer may be dead, or pass nothing on. So whoever asks
 again starts with the next way (`in_turn`), and the first choice is spread over ways of equal promise.
@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import groupby
+from typing import Final
 
 from lnrecur.crypto.hashes import sha256
 from lnrecur.messaging.errors import MessagingError
@@ -24,6 +25,9 @@ from lnrecur.messaging.messenger import Destination, Entry, IntroductionUnresolv
 from lnrecur.ports import MessageRouter, PeerAddress, PeerLink, PeerUnreachable
 from lnrecur.values import NodeId, ShortChannelId
 from lnrecur.wire.blinded_path import ChannelDirection
+
+ROUTES_MAX: Final = 3
+"""Routes to one entry that are tried in turn."""
 
 
 class Promise(IntEnum):
@@ -84,13 +88,20 @@ class WayFinder:
                 found.append(Way(destination, channels, entry, Promise.DIALLED, address=address))
             elif address.node_id != self._messenger.node_id:
                 found.append(Way(destination, channels, entry, Promise.THROUGH, (address.node_id,), address))
-        route = self._router.route(node, peers)
-        if route is not None:
+        for route in self._routes(node, peers):
             found.append(Way(destination, channels, entry, Promise.ROUTED, tuple(route[:-1])))
         if not found:
             told = "it is no peer of ours, and neither an address of it nor a route to it is known"
             raise PeerUnreachable(f"no way to {node.hex()}: {told}")
         return sorted(found, key=lambda way: way.promise)
+
+    def _routes(self, node: NodeId, peers: frozenset[NodeId]) -> list[Sequence[NodeId]]:
+        """Routes that begin at different peers, the shortest first: a node on one of them may be dead."""
+        routes: list[Sequence[NodeId]] = []
+        while len(routes) < ROUTES_MAX and (route := self._router.route(node, peers)) is not None:
+            routes.append(route)
+            peers -= {route[0]}
+        return routes
 
     async def open(self, way: Way) -> None:
         """Dial what has to be dialled.

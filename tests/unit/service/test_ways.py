@@ -18,7 +18,7 @@ from lnrecur.testing.network import MemoryNetwork
 from lnrecur.values import NodeId, ShortChannelId
 from lnrecur.wire.blinded_path import BlindedPath, ChannelDirection
 
-US, PEER, FAR, DEST = (Messenger(PrivateKey(bytes([number]) * 32)) for number in (1, 2, 3, 4))
+US, PEER, FAR, DEST, OTHER = (Messenger(PrivateKey(bytes([number]) * 32)) for number in range(1, 6))
 SESSION = PrivateKey(b"\x07" * 32)
 CHANNEL = ShortChannelId(103 << 40 | 2 << 16 | 1)
 
@@ -67,6 +67,12 @@ def test_who_cannot_be_reached_is_named() -> None:
         finder().ways(DirectDestination(DEST.node_id))
     with pytest.raises(PeerUnreachable, match="ends at this node"):
         finder().ways(US.reply_path(bytes(32), SESSION))
+
+
+def test_routes_begin_at_different_peers_the_shortest_first() -> None:
+    router = StaticRouter(routes=[[PEER.node_id, DEST.node_id], [FAR.node_id, OTHER.node_id, DEST.node_id]])
+    ways = finder(router, connected=(FAR, PEER)).ways(DirectDestination(DEST.node_id))
+    assert [way.via for way in ways] == [(PEER.node_id,), (FAR.node_id, OTHER.node_id)]
 
 
 # --- nodes named by channels -----------------------------------------------------------------------------------------

@@ -139,6 +139,8 @@ class PayOrder:
     invoice: bytes
     """The whole bolt12 invoice, for nodes that want it."""
     description: str = ""
+    may_split: bool = False
+    """Whether the invoice allows it to be paid in several parts (MPP in invoice_features)."""
 
 
 class SentState(StrEnum):

@@ -1,0 +1,134 @@
+"""LND's channels and what its graph knows: where a payment path to us may begin, and who is at the end of a channel."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from lnrecur.adapters.nodes.lnd.errors import LndRefused, LndUnavailable, Trouble
+from lnrecur.adapters.nodes.lnd.rest import LndRest
+from lnrecur.ports import InboundEdge
+from lnrecur.values import MSAT_PER_SAT, Msat, NodeId, ShortChannelId
+from lnrecur.wire.blinded_path import ChannelDirection
+
+_LOG = logging.getLogger("lnrecur.lnd")
+_ROUTE_BLINDING: Final = ("24", "25")
+_KEPT_S: Final = 30.0
+"""How long the edges are taken for true: each costs two questions."""
+EDGES_MAX: Final = 8
+"""More are not looked at, those with the most to receive first."""
+
+
+class Channels:
+    """What one LND knows of channels."""
+
+    def __init__(self, rest: LndRest) -> None:
+        self._rest = rest
+        self._edges: list[InboundEdge] = []
+        self._asked_at: float | None = None
+
+    async def inbound_edges(self) -> Sequence[InboundEdge]:
+        """Peers that may lead a blinded path to this LND, with the most to receive first.
+
+        A peer is one if its channel is up, it can pay us through it, it tells its terms, and it says that it forwards
+        in blinded routes.
+
+        Raises:
+            LndUnavailable: no answer.
+        """
+        if self._asked_at is None or time.monotonic() - self._asked_at > _KEPT_S:
+            channels = [one for one in await self.open_channels() if one["active"] and int(one["remote_balance"])]
+            channels.sort(key=lambda one: int(one["remote_balance"]), reverse=True)
+            found = [await self._edge(one) for one in channels[:EDGES_MAX]]
+            self._edges = [edge for edge in found if edge is not None]
+            self._asked_at = time.monotonic()
+        return list(self._edges)
+
+    async def open_channels(self) -> list[dict[str, Any]]:
+        """All open channels, as LND lists them.
+
+        Raises:
+            LndUnavailable: no answer.
+        """
+        try:
+            told: list[dict[str, Any]] = (await self._rest.get("/v1/channels"))["channels"]
+        except (LndRefused, KeyError) as error:
+            raise LndUnavailable(Trouble.NO_LND, f"LND does not list its channels: {error}") from error
+        return told
+
+    async def peer_of(self, channel: ShortChannelId) -> NodeId | None:
+        """Who is at the other end of a channel of ours, named by any of its ids; None if it is none of ours.
+
+        Raises:
+            LndUnavailable: no answer.
+        """
+        for one in await self.open_channels():
+            if str(channel) in (
+                one["chan_id"],
+                one["peer_scid_alias"],
+                *one["alias_scids"],
+                one["zero_conf_confirmed_scid"],
+            ):
+                return NodeId(bytes.fromhex(one["remote_pubkey"]))
+        return None
+
+    async def end_of(self, end: ChannelDirection) -> NodeId | None:
+        """The node at one end of a channel, if the graph knows it.
+
+        Raises:
+            LndUnavailable: no answer.
+        """
+        edge = await self._edge_of_graph(str(end.channel))
+        return None if edge is None else NodeId(bytes.fromhex(edge["node2_pub" if end.direction else "node1_pub"]))
+
+    async def route_fee_msat(self, to: NodeId, amount_msat: int) -> int | None:
+        """The fee of the best route to a node, whatever it is; None if there is no route.
+
+        Raises:
+            LndUnavailable: no answer.
+        """
+        try:
+            told = await self._rest.get(f"/v1/graph/routes/{to.hex()}/0", {"amt_msat": amount_msat})
+            return min(int(route["total_fees_msat"]) for route in told["routes"])
+        except (LndRefused, KeyError, ValueError):
+            return None
+
+    async def _edge(self, channel: Mapping[str, Any]) -> InboundEdge | None:
+        edge = await self._edge_of_graph(channel["chan_id"])
+        if edge is None:
+            return None
+        peer = NodeId(bytes.fromhex(channel["remote_pubkey"]))
+        policy = edge["node1_policy" if edge["node1_pub"] == peer.hex() else "node2_policy"]
+        if policy is None or policy["disabled"] or not await self._blinds_routes(peer):
+            return None
+        # A peer forwards over a channel that is not announced only by the alias it gave us for it.
+        alias = int(channel["peer_scid_alias"])
+        capacity = int(channel["capacity"]) * MSAT_PER_SAT
+        return InboundEdge(
+            peer,
+            alias if channel["private"] and alias else int(channel["chan_id"]),
+            Msat(int(policy["fee_base_msat"])),
+            int(policy["fee_rate_milli_msat"]),
+            int(policy["time_lock_delta"]),
+            Msat(int(policy["min_htlc"])),
+            Msat(min(int(policy["max_htlc_msat"]), capacity)),
+        )
+
+    async def _edge_of_graph(self, channel: str) -> dict[str, Any] | None:
+        try:
+            return await self._rest.get(f"/v1/graph/edge/{channel}")
+        except LndRefused as error:
+            _LOG.debug("LND's graph has no channel %s: %s", channel, error)
+            return None
+
+    async def _blinds_routes(self, peer: NodeId) -> bool:
+        """Whether a node says in its announcement that it forwards in blinded routes (feature 24 or 25)."""
+        try:
+            told = await self._rest.get(f"/v1/graph/node/{peer.hex()}")
+        except LndRefused as error:
+            _LOG.debug("LND's graph has no node %s: %s", peer.hex(), error)
+            return False
+        features = told.get("node", {}).get("features", {})
+        return any(bit in features for bit in _ROUTE_BLINDING)

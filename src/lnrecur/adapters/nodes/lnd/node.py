@@ -1,0 +1,172 @@
+"""`MoneyNode` over an LND that the user runs: its REST API and a macaroon that allows what is done here, no more.
+
+Who keeps what: LND keeps invoices and payments, by payment_hash, and lnrecur's books keep subscriptions. This adapter
+keeps nothing over a restart. Before anything is received or paid LND is asked who it is, every time: a node of another
+chain, or one that does not know the newest blocks, is `LndUnavailable`, which holds everything up and loses nothing.
+
+Blinded payment paths are ours (service/invoicing.py), from public keys and the terms of LND's peers: hold invoices
+cannot be blinded through LND's own API, and LND accepts such a path because its path_id is the payment_addr of an
+invoice. docs/nodes/lnd.md tells what was seen to work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, Final
+
+from lnrecur.adapters.nodes.lnd.channels import Channels
+from lnrecur.adapters.nodes.lnd.errors import LndRefused, LndUnavailable, Trouble
+from lnrecur.adapters.nodes.lnd.payments import Payments
+from lnrecur.adapters.nodes.lnd.receipts import Receipts
+from lnrecur.adapters.nodes.lnd.receivables import Receivables
+from lnrecur.adapters.nodes.lnd.rest import LndAccess, LndRest
+from lnrecur.ports import Clock, InboundEdge, NodeInfo, PayOrder, Receipt, Receivable, Received, ReceiveOrder, Sent
+from lnrecur.values import ChainHash, NodeId, PaymentHash, Preimage, chain_name
+
+_NETWORKS: Final = {"mainnet": "bitcoin", "testnet": "testnet", "signet": "signet", "regtest": "regtest"}
+"""LND's names for the chains we know."""
+
+
+class LndNode:
+    """A `lnrecur.ports.MoneyNode`. Use it in `async with`, or give it back with `close`."""
+
+    def __init__(self, access: LndAccess, clock: Clock, *, chain: ChainHash, hold: bool = True) -> None:
+        """Nothing is asked yet.
+
+        Args:
+            access: where LND is and what opens it.
+            clock: what expiry is measured by; LND's own should agree.
+            chain: the chain of our settings; an LND of another is refused.
+            hold: whether payments are held until they are claimed (hold invoices), or claimed by LND as they arrive.
+        """
+        self._clock = clock
+        self._chain = chain
+        self._hold = hold
+        self._rest = LndRest(access)
+        self._channels = Channels(self._rest)
+        self._receivables = Receivables(self._rest, hold=hold)
+        self._payments = Payments(self._rest, self._channels, chain)
+        self._bells: set[asyncio.Event] = set()
+
+    async def __aenter__(self) -> LndNode:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        await self._rest.close()
+
+    async def info(self) -> NodeInfo:
+        """See `MoneyNode.info`.
+
+        Raises:
+            LndUnavailable: LND cannot be asked, is behind, or is on another chain.
+        """
+        told = await self.get_info()
+        network = network_of(told)
+        if network != chain_name(self._chain):
+            ours = chain_name(self._chain)
+            raise LndUnavailable(Trouble.WRONG_CHAIN, f"LND is on {network}, and chain of the settings is {ours}")
+        if not told.get("synced_to_chain"):
+            height = told.get("block_height")
+            raise LndUnavailable(Trouble.NOT_SYNCED, f"LND is not synced to the chain: it knows block {height}")
+        return NodeInfo(
+            node_id=NodeId(bytes.fromhex(told["identity_pubkey"])),
+            chain=self._chain,
+            block_height=int(told["block_height"]),
+            can_hold=self._hold,
+            kind=f"LND {version_of(told)}",
+        )
+
+    async def get_info(self) -> dict[str, Any]:
+        """LND's own word on itself, of whatever chain and however far behind.
+
+        Raises:
+            LndUnavailable: no answer.
+        """
+        try:
+            told = await self._rest.get("/v1/getinfo")
+        except LndRefused as error:
+            raise LndUnavailable(Trouble.NO_LND, f"LND does not say who it is: {error}") from error
+        if not all(key in told for key in ("identity_pubkey", "block_height", "version", "chains")):
+            raise LndUnavailable(Trouble.NO_LND, f"this is no LND at {self._rest.url}: its info lacks what LND says")
+        return told
+
+    # --- the payee's side
+
+    async def register(self, order: ReceiveOrder) -> Receivable:
+        """See `MoneyNode.register`."""
+        await self.info()
+        receivable = await self._receivables.register(order, self._clock.now())
+        self._ring()
+        return receivable
+
+    async def inbound_edges(self) -> Sequence[InboundEdge]:
+        """See `MoneyNode.inbound_edges`."""
+        return await self._channels.inbound_edges()
+
+    async def received(self, payment_hash: PaymentHash) -> Received:
+        """See `MoneyNode.received`."""
+        return await self._receivables.received(payment_hash)
+
+    async def claim(self, preimage: Preimage) -> None:
+        """See `MoneyNode.claim`."""
+        await self._receivables.claim(preimage)
+        self._ring()
+
+    async def cancel(self, payment_hash: PaymentHash) -> bool:
+        """See `MoneyNode.cancel`."""
+        canceled = await self._receivables.cancel(payment_hash)
+        self._ring()
+        return canceled
+
+    async def receipts(self, cursor: str | None) -> AsyncGenerator[Receipt]:
+        """See `MoneyNode.receipts`."""
+        bell = asyncio.Event()
+        self._bells.add(bell)
+        try:
+            async with aclosing(Receipts(self._rest, self._receivables, self._clock, bell).follow(cursor)) as told:
+                async for receipt in told:
+                    yield receipt
+        finally:
+            self._bells.discard(bell)
+
+    # --- the payer's side
+
+    async def pay(self, order: PayOrder) -> None:
+        """See `MoneyNode.pay`."""
+        info = await self.info()
+        await self._payments.pay(order, info.node_id, self._clock.now())
+
+    async def sent(self, payment_hash: PaymentHash) -> Sent:
+        """See `MoneyNode.sent`."""
+        return await self._payments.sent(payment_hash)
+
+    async def follow(self, payment_hash: PaymentHash) -> Sent:
+        """See `MoneyNode.follow`."""
+        return await self._payments.follow(payment_hash)
+
+    def _ring(self) -> None:
+        for bell in self._bells:
+            bell.set()
+
+
+def network_of(told: dict[str, Any]) -> str:
+    """The chain of LND's GetInfo, in the words of our settings where we know it."""
+    try:
+        network = str(told["chains"][0]["network"])
+    except (LookupError, TypeError):
+        return "an unknown chain"
+    return _NETWORKS.get(network, network)
+
+
+def version_of(told: dict[str, Any]) -> str:
+    """LND's version without its commit."""
+    return str(told["version"]).partition(" ")[0]

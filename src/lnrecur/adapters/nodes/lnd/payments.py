@@ -1,0 +1,182 @@
+"""The payer's side: one payment by hash, through `SendPaymentV2` and a BOLT 11 text written here (see bolt11.py).
+
+LND keeps one record per payment_hash, and that record is what makes a payment happen once: handing over a payment that
+is on its way or has arrived is an error to LND and a success to us; one that has finally failed is tried anew. So
+nothing about payments is kept here. After any doubt the record is asked for (`TrackPaymentV2`).
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, Final
+
+from lnrecur.adapters.nodes.lnd.bolt11 import DESCRIPTION_MAX, fits_bolt11, write_bolt11
+from lnrecur.adapters.nodes.lnd.channels import Channels
+from lnrecur.adapters.nodes.lnd.errors import LndRefused, LndUnavailable, Trouble
+from lnrecur.adapters.nodes.lnd.rest import Json, LndRest
+from lnrecur.ports import FailureReason, PaymentPath, PayOrder, Rejected, Sent, SentState
+from lnrecur.values import ChainHash, Msat, NodeId, PaymentHash, Point, Preimage, UnixSeconds
+from lnrecur.wire.blinded_path import ChannelDirection
+
+PAY_S_MAX: Final = 60
+"""Seconds in which LND may begin new attempts; what is on its way then stays on its way."""
+PARTS_MAX: Final = 16
+_AMOUNT_MAX: Final = 2**63 - 1
+_FEE_LIMIT: Final = re.compile(r" \(lnrecur, fees up to ([0-9]+) msat\)$")
+_REFUSALS: Final = ("INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS", "INVALID_ONION_BLINDING")
+_UNKNOWN_PAYMENT: Final = "payment isn't initiated"
+_KNOWN_PAYMENT: Final = (
+    "already exists",
+    "in transition",
+    "is already paid",
+    "already succeeded",
+    "payment is in flight",
+)
+
+
+class Payments:
+    """Payments out of one LND."""
+
+    def __init__(self, rest: LndRest, channels: Channels, chain: ChainHash) -> None:
+        self._rest = rest
+        self._channels = channels
+        self._chain = chain
+
+    async def pay(self, order: PayOrder, node_id: NodeId, now: UnixSeconds) -> None:
+        """See `MoneyNode.pay`; `node_id` is this LND's."""
+        _check(order)
+        if now > order.expires_at:
+            raise Rejected(f"the invoice expired at {order.expires_at}, and it is {now}")
+        paths = await self._usable(order, node_id)
+        limit = f" (lnrecur, fees up to {order.max_fee_msat} msat)"
+        room = DESCRIPTION_MAX - len(limit)
+        request = write_bolt11(
+            chain=self._chain,
+            payment_hash=order.payment_hash,
+            amount_msat=order.amount_msat,
+            created_at=now,
+            expires_at=order.expires_at,
+            description=order.description.encode()[:room].decode(errors="ignore") + limit,
+            paths=paths,
+            may_split=order.may_split,
+        )
+        body = {
+            "payment_request": request,
+            "fee_limit_msat": str(order.max_fee_msat),
+            "timeout_seconds": PAY_S_MAX,
+            "max_parts": PARTS_MAX if order.may_split else 1,
+        }
+        try:
+            async with self._rest.stream("POST", "/v2/router/send", body=body) as told:
+                await anext(told)  # LND has the payment in its books
+        except LndRefused as error:
+            low = str(error).lower()
+            if error.code == LndRefused.ALREADY_EXISTS or any(words in low for words in _KNOWN_PAYMENT):
+                return
+            raise Rejected(f"LND does not pay this: {error}") from error
+
+    async def sent(self, payment_hash: PaymentHash) -> Sent:
+        """See `MoneyNode.sent`."""
+        async with aclosing(self._records(payment_hash)) as records:
+            async for record in records:
+                return await self._read(record)
+        return Sent(SentState.UNKNOWN)
+
+    async def follow(self, payment_hash: PaymentHash) -> Sent:
+        """See `MoneyNode.follow`."""
+        async with aclosing(self._records(payment_hash)) as records:
+            async for record in records:
+                if (sent := await self._read(record)).state is not SentState.PENDING:
+                    return sent
+        return Sent(SentState.UNKNOWN)
+
+    async def _records(self, payment_hash: PaymentHash) -> AsyncGenerator[Json]:
+        """LND's record of a payment now and at every change; nothing at all where there is none."""
+        name = base64.urlsafe_b64encode(payment_hash).decode()
+        try:
+            async with self._rest.stream("GET", f"/v2/router/track/{name}") as told:
+                async for record in told:
+                    yield record
+        except LndRefused as error:
+            if error.code != LndRefused.NOT_FOUND and _UNKNOWN_PAYMENT not in str(error):
+                raise LndUnavailable(Trouble.NO_LND, f"LND does not say how far a payment is: {error}") from error
+
+    # --- before
+
+    async def _usable(self, order: PayOrder, node_id: NodeId) -> list[PaymentPath]:
+        """The paths LND can be handed, each beginning at a node id that is not LND's own."""
+        found: list[PaymentPath] = []
+        for path in order.paths:
+            introduction = path.path.first_node_id
+            if isinstance(introduction, ChannelDirection):
+                node = await self._channels.end_of(introduction)
+                if node is None:
+                    continue
+                introduction = Point(node)
+            named = replace(path, path=replace(path.path, first_node_id=introduction))
+            if introduction == Point(node_id):
+                continue
+            if fits_bolt11(named):
+                found.append(named)
+        if not found:
+            raise Rejected("no path of this invoice can be walked by LND")
+        return found
+
+    # --- after
+
+    async def _read(self, told: Mapping[str, Any]) -> Sent:
+        try:
+            status = told["status"]
+            if status == "SUCCEEDED":
+                preimage = Preimage(bytes.fromhex(told["payment_preimage"]))
+                return Sent(SentState.SUCCEEDED, preimage, Msat(int(told["fee_msat"])))
+            if status != "FAILED":
+                return Sent(SentState.PENDING)
+            reason, retryable = await self._why(told)
+            return Sent(SentState.FAILED, reason=reason, retryable=retryable)
+        except (KeyError, TypeError, ValueError) as error:
+            raise LndUnavailable(Trouble.NO_LND, f"LND's word on a payment cannot be read: {error!r}") from error
+
+    async def _why(self, told: Mapping[str, Any]) -> tuple[FailureReason, bool]:
+        """Our word for LND's reason, and whether the same invoice may be tried again."""
+        reason = told["failure_reason"]
+        if reason == "FAILURE_REASON_INSUFFICIENT_BALANCE":
+            return FailureReason.INSUFFICIENT_FUNDS, True
+        if reason == "FAILURE_REASON_INCORRECT_PAYMENT_DETAILS":
+            return FailureReason.REFUSED_BY_PAYEE, False
+        if reason == "FAILURE_REASON_NO_ROUTE":
+            failures = [htlc["failure"]["code"] for htlc in told["htlcs"] if htlc.get("failure")]
+            # Whatever goes wrong inside a blinded path comes back as this one code: a new invoice has new paths.
+            if any(code in _REFUSALS for code in failures):
+                return FailureReason.REFUSED_BY_PAYEE, False
+            return await self._why_no_route(told), True
+        return FailureReason.OTHER, True
+
+    async def _why_no_route(self, told: Mapping[str, Any]) -> FailureReason:
+        """Whether there would be a route if only it might cost more than the mandate allows."""
+        try:
+            invoice = await self._rest.get(f"/v1/payreq/{told['payment_request']}")
+            limit = _FEE_LIMIT.search(invoice["description"])
+            if limit is None:
+                return FailureReason.NO_ROUTE
+            amount = int(invoice["num_msat"])
+            for one in invoice["blinded_paths"]:
+                beyond = int(one["base_fee_msat"]) + -(-amount * int(one["proportional_fee_rate"]) // 1_000_000)
+                to = NodeId(base64.b64decode(one["blinded_path"]["introduction_node"]))
+                before = await self._channels.route_fee_msat(to, amount + beyond)
+                if before is not None and before + beyond > int(limit[1]):
+                    return FailureReason.FEE_LIMIT
+        except (LndRefused, KeyError):
+            return FailureReason.NO_ROUTE
+        return FailureReason.NO_ROUTE
+
+
+def _check(order: PayOrder) -> None:
+    if len(order.payment_hash) != 32:
+        raise Rejected(f"a payment hash takes 32 bytes, not {len(order.payment_hash)}")
+    if not 1 <= order.amount_msat <= _AMOUNT_MAX or not 0 <= order.max_fee_msat <= _AMOUNT_MAX:
+        raise Rejected(f"{order.amount_msat} msat with fees up to {order.max_fee_msat} msat cannot be paid")

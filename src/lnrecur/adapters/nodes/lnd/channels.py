@@ -83,6 +83,14 @@ class Channels:
         edge = await self._edge_of_graph(str(end.channel))
         return None if edge is None else NodeId(bytes.fromhex(edge["node2_pub" if end.direction else "node1_pub"]))
 
+    async def knows(self, node: NodeId) -> bool:
+        """Whether the graph has a node.
+
+        Raises:
+            LndUnavailable: no answer.
+        """
+        return await self._node_of_graph(node) is not None
+
     async def route_fee_msat(self, to: NodeId, amount_msat: int) -> int | None:
         """The fee of the best route to a node, whatever it is; None if there is no route.
 
@@ -125,10 +133,13 @@ class Channels:
 
     async def _blinds_routes(self, peer: NodeId) -> bool:
         """Whether a node says in its announcement that it forwards in blinded routes (feature 24 or 25)."""
-        try:
-            told = await self._rest.get(f"/v1/graph/node/{peer.hex()}")
-        except LndRefused as error:
-            _LOG.debug("LND's graph has no node %s: %s", peer.hex(), error)
-            return False
+        told = await self._node_of_graph(peer) or {}
         features = told.get("node", {}).get("features", {})
         return any(bit in features for bit in _ROUTE_BLINDING)
+
+    async def _node_of_graph(self, node: NodeId) -> dict[str, Any] | None:
+        try:
+            return await self._rest.get(f"/v1/graph/node/{node.hex()}")
+        except LndRefused as error:
+            _LOG.debug("LND's graph has no node %s: %s", node.hex(), error)
+            return None

@@ -143,7 +143,7 @@ class LndNode:
     async def pay(self, order: PayOrder) -> None:
         """See `MoneyNode.pay`."""
         info = await self.info()
-        await self._payments.pay(order, info.node_id, self._clock.now())
+        await self._payments.pay(order, info, self._clock.now())
 
     async def sent(self, payment_hash: PaymentHash) -> Sent:
         """See `MoneyNode.sent`."""

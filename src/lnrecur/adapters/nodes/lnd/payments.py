@@ -11,23 +11,25 @@ import base64
 import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any, Final
 
 from lnrecur.adapters.nodes.lnd.bolt11 import DESCRIPTION_MAX, fits_bolt11, write_bolt11
 from lnrecur.adapters.nodes.lnd.channels import Channels
+from lnrecur.adapters.nodes.lnd.entering import Entering, Unusable
 from lnrecur.adapters.nodes.lnd.errors import LndRefused, LndUnavailable, Trouble
 from lnrecur.adapters.nodes.lnd.rest import Json, LndRest
-from lnrecur.ports import FailureReason, PaymentPath, PayOrder, Rejected, Sent, SentState
-from lnrecur.values import ChainHash, Msat, NodeId, PaymentHash, Point, Preimage, UnixSeconds
-from lnrecur.wire.blinded_path import ChannelDirection
+from lnrecur.ports import FailureReason, NodeInfo, PaymentPath, PayOrder, Rejected, Sent, SentState
+from lnrecur.values import ChainHash, Msat, NodeId, PaymentHash, Preimage, UnixSeconds
 
 PAY_S_MAX: Final = 60
 """Seconds in which LND may begin new attempts; what is on its way then stays on its way."""
 PARTS_MAX: Final = 16
+HASH_SIZE: Final = 32
 _AMOUNT_MAX: Final = 2**63 - 1
 _FEE_LIMIT: Final = re.compile(r" \(lnrecur, fees up to ([0-9]+) msat\)$")
-_REFUSALS: Final = ("INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS", "INVALID_ONION_BLINDING")
+_REFUSALS: Final = ("FAILURE_REASON_INCORRECT_PAYMENT_DETAILS", "FAILURE_REASON_ERROR")
+"""Whatever goes wrong inside a blinded path, the payee's no included, comes back from its introduction node as one
+code, which ends the payment as an error. A new invoice has new paths, so this one is not tried again."""
 _UNKNOWN_PAYMENT: Final = "payment isn't initiated"
 _KNOWN_PAYMENT: Final = (
     "already exists",
@@ -44,14 +46,15 @@ class Payments:
     def __init__(self, rest: LndRest, channels: Channels, chain: ChainHash) -> None:
         self._rest = rest
         self._channels = channels
+        self._entering = Entering(rest, channels)
         self._chain = chain
 
-    async def pay(self, order: PayOrder, node_id: NodeId, now: UnixSeconds) -> None:
-        """See `MoneyNode.pay`; `node_id` is this LND's."""
+    async def pay(self, order: PayOrder, info: NodeInfo, now: UnixSeconds) -> None:
+        """See `MoneyNode.pay`; `info` is of this LND, and fresh."""
         _check(order)
         if now > order.expires_at:
             raise Rejected(f"the invoice expired at {order.expires_at}, and it is {now}")
-        paths = await self._usable(order, node_id)
+        paths = await self._usable(order, info)
         limit = f" (lnrecur, fees up to {order.max_fee_msat} msat)"
         room = DESCRIPTION_MAX - len(limit)
         request = write_bolt11(
@@ -96,6 +99,8 @@ class Payments:
 
     async def _records(self, payment_hash: PaymentHash) -> AsyncGenerator[Json]:
         """LND's record of a payment now and at every change; nothing at all where there is none."""
+        if len(payment_hash) != HASH_SIZE:
+            return
         name = base64.urlsafe_b64encode(payment_hash).decode()
         try:
             async with self._rest.stream("GET", f"/v2/router/track/{name}") as told:
@@ -107,24 +112,38 @@ class Payments:
 
     # --- before
 
-    async def _usable(self, order: PayOrder, node_id: NodeId) -> list[PaymentPath]:
-        """The paths LND can be handed, each beginning at a node id that is not LND's own."""
+    async def _usable(self, order: PayOrder, info: NodeInfo) -> list[PaymentPath]:
+        """The paths LND can be handed."""
         found: list[PaymentPath] = []
+        problems: list[str] = []
         for path in order.paths:
-            introduction = path.path.first_node_id
-            if isinstance(introduction, ChannelDirection):
-                node = await self._channels.end_of(introduction)
-                if node is None:
-                    continue
-                introduction = Point(node)
-            named = replace(path, path=replace(path.path, first_node_id=introduction))
-            if introduction == Point(node_id):
+            try:
+                outside = await self._entering.from_outside(path, order.amount_msat, info)
+            except Unusable as error:
+                problems.append(str(error))
                 continue
-            if fits_bolt11(named):
-                found.append(named)
+            if fits_bolt11(outside):
+                found.append(outside)
+            else:
+                problems.append("a path is longer than LND reads")
         if not found:
-            raise Rejected("no path of this invoice can be walked by LND")
-        return found
+            raise Rejected("; ".join(problems) or "the invoice has no path to pay by")
+        return await self._chosen(found)
+
+    async def _chosen(self, paths: list[PaymentPath]) -> list[PaymentPath]:
+        """Those that LND will make the best of.
+
+        Given several paths with one of a single hop, it looks at that one alone (`routing/blinding.go`), even where it
+        knows no way there. So where there is a choice, ends nobody knows are left out, and then single hops.
+        """
+        if len(paths) > 1:
+            paths = [path for path in paths if await self._is_known(path)] or paths
+        longer = [path for path in paths if len(path.path.hops) > 1]
+        return longer or paths[:1]
+
+    async def _is_known(self, path: PaymentPath) -> bool:
+        introduction = path.path.first_node_id
+        return isinstance(introduction, bytes) and await self._channels.knows(NodeId(introduction))
 
     # --- after
 
@@ -146,13 +165,9 @@ class Payments:
         reason = told["failure_reason"]
         if reason == "FAILURE_REASON_INSUFFICIENT_BALANCE":
             return FailureReason.INSUFFICIENT_FUNDS, True
-        if reason == "FAILURE_REASON_INCORRECT_PAYMENT_DETAILS":
+        if reason in _REFUSALS:
             return FailureReason.REFUSED_BY_PAYEE, False
         if reason == "FAILURE_REASON_NO_ROUTE":
-            failures = [htlc["failure"]["code"] for htlc in told["htlcs"] if htlc.get("failure")]
-            # Whatever goes wrong inside a blinded path comes back as this one code: a new invoice has new paths.
-            if any(code in _REFUSALS for code in failures):
-                return FailureReason.REFUSED_BY_PAYEE, False
             return await self._why_no_route(told), True
         return FailureReason.OTHER, True
 
@@ -176,7 +191,7 @@ class Payments:
 
 
 def _check(order: PayOrder) -> None:
-    if len(order.payment_hash) != 32:
-        raise Rejected(f"a payment hash takes 32 bytes, not {len(order.payment_hash)}")
+    if len(order.payment_hash) != HASH_SIZE:
+        raise Rejected(f"a payment hash takes {HASH_SIZE} bytes, not {len(order.payment_hash)}")
     if not 1 <= order.amount_msat <= _AMOUNT_MAX or not 0 <= order.max_fee_msat <= _AMOUNT_MAX:
         raise Rejected(f"{order.amount_msat} msat with fees up to {order.max_fee_msat} msat cannot be paid")

@@ -75,6 +75,7 @@ class Receipts:
                 await self._pause(time.monotonic() - began)
         finally:
             listener.cancel()
+            await asyncio.gather(listener, return_exceptions=True)
 
     async def _look(self) -> AsyncGenerator[Receipt]:
         # New ones in any state: an invoice may have been made and paid since the last look.

@@ -4,7 +4,7 @@
 small module beside this file. What is built lies outside the tree, in a folder named after the versions, the flags and
 the toolchain, so that another pin builds anew and an old one is found again.
 
-    python tests/nodes/lnd/build.py     builds, and prints where the programs are
+    python tests/nodes/lnd/lnd_build.py     builds, and prints where the programs are
 """
 
 from __future__ import annotations

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import click
 
@@ -11,9 +13,12 @@ from lnrecur.cli.client import home_option
 from lnrecur.cli.output import json_option, print_json
 from lnrecur.daemon.config import Home, Settings, load_settings, write_settings
 from lnrecur.daemon.files import create_home
+from lnrecur.daemon.money_node import look_at_lnd
 from lnrecur.errors import UsageError
 from lnrecur.service.keyring import Keyring
 from lnrecur.values import CHAINS
+
+_DEFAULTS: Final = Settings()
 
 
 @click.command("init")
@@ -25,6 +30,17 @@ from lnrecur.values import CHAINS
 @click.option(
     "--playmoney-file", type=click.Path(dir_okay=False, resolve_path=True), help="The shared play-money file."
 )
+@click.option(
+    "--lnd",
+    "lnd_url",
+    metavar="URL",
+    is_flag=False,
+    flag_value=_DEFAULTS.lnd_url,
+    default=None,
+    help=f"Your LND moves the money; its REST API.  [{_DEFAULTS.lnd_url} if left out]",
+)
+@click.option("--lnd-macaroon", metavar="FILE", help=f"The macaroon baked for lnrecur.  [{_DEFAULTS.lnd_macaroon}]")
+@click.option("--lnd-cert", metavar="FILE", help=f"LND's own certificate.  [{_DEFAULTS.lnd_cert}]")
 @json_option
 def init(
     home: Home,
@@ -33,6 +49,9 @@ def init(
     http_listen: str | None,
     peers: tuple[str, ...],
     playmoney_file: str | None,
+    lnd_url: str | None,
+    lnd_macaroon: str | None,
+    lnd_cert: str | None,
     as_json: bool,
 ) -> None:
     """Make a new identity: a seed, a token for the HTTP API, and config.toml.
@@ -45,12 +64,25 @@ def init(
         "http_listen": http_listen,
         "peers": peers or None,
         "playmoney_file": playmoney_file,
+        "money_node": None if (lnd_url, lnd_macaroon, lnd_cert) == (None, None, None) else "lnd",
+        "lnd_url": lnd_url,
+        "lnd_macaroon": _whole_path(lnd_macaroon),
+        "lnd_cert": _whole_path(lnd_cert),
     }
     flags: dict[str, Any] = {key: value for key, value in asked.items() if value is not None}
-    load_settings(home, flags)
+    settings = load_settings(home, flags)
     has_settings = home.config.exists()
     if has_settings and flags:
         raise UsageError(f"{home.config} exists already: change it there, and leave the options out", field="config")
+    money = "PLAY MONEY, worth nothing: for trying things out"
+    if settings.money_node == "lnd":
+        look = asyncio.run(look_at_lnd(settings))
+        if chain is None and not has_settings:
+            if look.chain is None:
+                raise UsageError(f"{look.told}; start it, or say --chain", field="chain")
+            flags["chain"] = look.chain
+            load_settings(home, flags)
+        money = look.told
     seed = create_home(home)
     if not has_settings:
         write_settings(home.config, replace(Settings(), **flags))
@@ -61,5 +93,10 @@ def init(
     click.echo(f"node id   {node_id}")
     click.echo(f"settings  {home.config}")
     click.echo(f"seed      {home.seed}  (the one secret: back it up, show it to nobody)")
-    click.echo("money     PLAY MONEY, worth nothing: for trying things out")
+    click.echo(f"money     {money}")
     click.echo("Start the daemon with `lnrecur run`.")
+
+
+def _whole_path(file: str | None) -> str | None:
+    """As the daemon finds it from any folder."""
+    return None if file is None else str(Path(file).expanduser().absolute())

@@ -28,4 +28,9 @@ def run_daemon_command(home: Home, peer_listen: str | None, http_listen: str | N
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", force=True
     )
+    for library in (
+        "httpx",
+        "httpcore",
+    ):  # they would tell every question to a money node, and at debug how it is asked
+        logging.getLogger(library).setLevel(logging.WARNING)
     asyncio.run(run_daemon(home, settings, lambda line: click.echo(line)))

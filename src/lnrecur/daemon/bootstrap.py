@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-
-import platformdirs
 
 from lnrecur.adapters.clock import SystemClock
 from lnrecur.adapters.entropy import SystemEntropy
 from lnrecur.adapters.link import TcpPeerLink
-from lnrecur.adapters.nodes.playmoney import PlayMoneyNode
 from lnrecur.adapters.store import open_sqlite_manager
-from lnrecur.daemon.config import APP, Home, Settings, listen_list, split_listen
+from lnrecur.daemon.config import Home, Settings, listen_list, split_listen
 from lnrecur.daemon.files import DaemonLock, read_seed, read_token
 from lnrecur.daemon.http.app import build_app
 from lnrecur.daemon.http.server import HttpServer, stop_on_signals
 from lnrecur.daemon.message_settings import message_router, message_settings
+from lnrecur.daemon.money_node import money_node, who_moves_money
 from lnrecur.daemon.peer_book import PeerBook
 from lnrecur.daemon.peer_settings import link_settings
 from lnrecur.ports import PeerAddress
 from lnrecur.service.addresses import parse_host_and_port
 from lnrecur.service.assembly import Parts, Services
 from lnrecur.service.keyring import Keyring
-
-
-def playmoney_file(settings: Settings) -> Path:
-    """The file that all play-money daemons of this user share, unless the settings name another."""
-    if settings.playmoney_file:
-        return Path(settings.playmoney_file).expanduser()
-    return platformdirs.user_data_path(APP, ensure_exists=True) / "playmoney.sqlite"
 
 
 async def run_daemon(home: Home, settings: Settings, tell: Callable[[str], None]) -> None:
@@ -44,14 +34,8 @@ async def run_daemon(home: Home, settings: Settings, tell: Callable[[str], None]
     clock, entropy = SystemClock(), SystemEntropy()
     link = TcpPeerLink(keyring.identity, entropy, link_settings(settings))
     try:
-        node = PlayMoneyNode(
-            playmoney_file(settings),
-            keyring.money,
-            clock,
-            opening_balance_msat=settings.opening_balance_msat,
-            chain=settings.chain_hash,
-        )
-        async with node:
+        async with money_node(settings, keyring.money, clock) as node:
+            money = await who_moves_money(node)
             router = message_router(settings)
             manager = open_sqlite_manager(home.database)
             services = Services(
@@ -68,7 +52,7 @@ async def run_daemon(home: Home, settings: Settings, tell: Callable[[str], None]
             app = build_app(services, settings, token, peer, stop.is_set, peers)
             server = HttpServer(app, settings.http_listen)
             lock.tell(http=server.address, peer=peer, node_id=keyring.node_id.hex())
-            tell(f"lnrecur runs: PLAY MONEY, HTTP on {server.address}, peers on {peer or 'nothing (not listening)'}")
+            tell(f"lnrecur runs: {money}, HTTP on {server.address}, peers on {peer or 'nothing (not listening)'}")
             await server.serve_while(services.run(), stop)
     finally:
         await link.close()

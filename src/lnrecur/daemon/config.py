@@ -21,6 +21,7 @@ import tomli_w
 
 from lnrecur.bolt12 import Dialect
 from lnrecur.daemon.message_settings import RANGES, parse_channel, parse_route
+from lnrecur.daemon.money_node import LND_HOLD, MONEY_NODES, lnd_access
 from lnrecur.daemon.peer_settings import PEER_RANGES, check_peer_settings
 from lnrecur.errors import UsageError
 from lnrecur.ports import PeerAddress
@@ -79,7 +80,15 @@ class Settings:
     relay_every_ms: int = 250
     """Milliseconds until one more is passed on for it."""
     money_node: str = "playmoney"
-    """Which node moves the money; this version has the embedded play-money node only."""
+    """Which node moves the money: playmoney (embedded, worth nothing) or lnd."""
+    lnd_url: str = "https://127.0.0.1:8080"
+    """LND's REST API, its restlisten."""
+    lnd_macaroon: str = "~/.lnd/lnrecur.macaroon"
+    """The macaroon baked for lnrecur."""
+    lnd_cert: str = "~/.lnd/tls.cert"
+    """LND's own certificate."""
+    lnd_hold: str = "on"
+    """on: payments are held until they are claimed, so that a wrong one can be returned; off: LND claims by itself."""
     playmoney_file: str = ""
     """The file all play-money daemons of this machine share, with its whole path; empty for the user's data folder."""
     playmoney_opening_sat: int = _OPENING_SAT
@@ -237,7 +246,8 @@ def _checked(key: str, value: Any, source: str) -> Any:
 
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "chain": tuple(CHAINS),
-    "money_node": ("playmoney",),
+    "money_node": MONEY_NODES,
+    "lnd_hold": LND_HOLD,
     "relay": ("off", "on"),
     "socks5_for": ("onion", "everything"),
     "dialect": tuple(dialect.value for dialect in Dialect),
@@ -262,7 +272,11 @@ def _check_whole(settings: Settings, sources: Mapping[str, str]) -> None:
         if getattr(settings, key) not in choices:
             raise refuse(key, f"is one of {', '.join(choices)}, not {getattr(settings, key)!r}")
     if settings.chain == "bitcoin" and settings.money_node == "playmoney":
-        raise refuse("chain", "is bitcoin, and play money is not for it: set chain to regtest")
+        raise refuse("chain", "is bitcoin, and play money is not for it: set chain to regtest, or money_node to lnd")
+    try:
+        lnd_access(settings)
+    except UsageError as error:
+        raise refuse("lnd_url", str(error).removeprefix("lnd_url ")) from error
     if not 0 <= settings.playmoney_opening_sat <= _OPENING_SAT_MAX:
         raise refuse("playmoney_opening_sat", f"is from 0 to {_OPENING_SAT_MAX}, not {settings.playmoney_opening_sat}")
     if settings.playmoney_file and not settings.playmoney_file.startswith(("/", "~")):

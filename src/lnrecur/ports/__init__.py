@@ -10,6 +10,11 @@ from lnrecur.ports.chance import (
     Clock,
     Entropy,
 )
+from lnrecur.ports.diagnosis import (
+    Diagnosable,
+    Finding,
+    Verdict,
+)
 from lnrecur.ports.manager import (
     BookedPayment,
     Change,
@@ -55,6 +60,9 @@ from lnrecur.ports.workers import Doorbell, LeaseLost, NotOurStore, Seat, SeatTa
 __all__ = [
     "Clock",
     "Entropy",
+    "Diagnosable",
+    "Finding",
+    "Verdict",
     "AlreadyPaid",
     "BookedPayment",
     "Change",

@@ -343,6 +343,15 @@ class Network:
                     f"{node.name} at block {height}",
                 )
 
+    def balances(self) -> dict[str, int]:
+        """What each node has in its channels, in msat, once no HTLC is under way anywhere."""
+
+        def at_rest() -> bool:
+            return not any(node.in_flight() for node in self.nodes.values())
+
+        wait_until(at_rest, "all HTLCs done")
+        return {name: node.balance_msat() for name, node in self.nodes.items()}
+
     def announce(self) -> None:
         """Six blocks, and then wait until every node knows every announced channel with both policies."""
         self.btcd.generate(6)

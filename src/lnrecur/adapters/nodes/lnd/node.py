@@ -17,13 +17,25 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Final
 
+from lnrecur.adapters.nodes.lnd import diagnosis
 from lnrecur.adapters.nodes.lnd.channels import Channels
 from lnrecur.adapters.nodes.lnd.errors import LndRefused, LndUnavailable, Trouble
 from lnrecur.adapters.nodes.lnd.payments import Payments
 from lnrecur.adapters.nodes.lnd.receipts import Receipts
 from lnrecur.adapters.nodes.lnd.receivables import Receivables
 from lnrecur.adapters.nodes.lnd.rest import LndAccess, LndRest
-from lnrecur.ports import Clock, InboundEdge, NodeInfo, PayOrder, Receipt, Receivable, Received, ReceiveOrder, Sent
+from lnrecur.ports import (
+    Clock,
+    Finding,
+    InboundEdge,
+    NodeInfo,
+    PayOrder,
+    Receipt,
+    Receivable,
+    Received,
+    ReceiveOrder,
+    Sent,
+)
 from lnrecur.values import ChainHash, NodeId, PaymentHash, Preimage, chain_name
 
 _NETWORKS: Final = {"mainnet": "bitcoin", "testnet": "testnet", "signet": "signet", "regtest": "regtest"}
@@ -152,6 +164,23 @@ class LndNode:
     async def follow(self, payment_hash: PaymentHash) -> Sent:
         """See `MoneyNode.follow`."""
         return await self._payments.follow(payment_hash)
+
+    # --- looking at itself
+
+    async def diagnose(self) -> Sequence[Finding]:
+        """See `Diagnosable.diagnose`."""
+        found: list[Finding] = []
+        try:
+            told = await self.get_info()
+            network, chain = network_of(told), chain_name(self._chain)
+            found += diagnosis.look_at_info(told, network=network, chain=chain, now=self._clock.now())
+            found += [one for one in [diagnosis.look_at_date(self._rest.date, self._clock.now())] if one is not None]
+            found += await diagnosis.look_at_permissions(self._rest)
+            found += await diagnosis.look_at_channels(self._channels, hold=self._hold)
+        except LndUnavailable as error:
+            if error.trouble is not Trouble.NOT_PERMITTED or not found:
+                found.append(diagnosis.connection_trouble(error))
+        return found
 
     def _ring(self) -> None:
         for bell in self._bells:

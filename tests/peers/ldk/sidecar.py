@@ -50,6 +50,8 @@ class LdkSidecar:
         """All events so far, oldest first."""
         self.log: deque[str] = deque(maxlen=_LOG_LINES)
         """The last lines that LDK logged."""
+        self.pongs = 0
+        """How many pongs it logged."""
         self.seed = b""
         self.node_id = NodeId(b"")
         self.version = LdkVersion("", "", 0)
@@ -91,6 +93,8 @@ class LdkSidecar:
             LdkGone: the process ended instead.
         """
         assert self._process.stdin is not None
+        if not self._is_alive():
+            raise LdkGone("\n".join(self.log))
         self._asked += 1
         waiting = self._waiting[self._asked] = asyncio.get_running_loop().create_future()
         line = json.dumps({"id": self._asked, "command": command, **given})
@@ -126,13 +130,13 @@ class LdkSidecar:
         """The first event of a name since a mark that says what is expected; waits for it."""
         async with asyncio.timeout(within):
             while not (found := self.told_since(mark, name, **expected)):
-                if not self._waiting_is_worth_it():
+                if not self._is_alive():
                     raise LdkGone("\n".join(self.log))
                 self._news.clear()
                 await self._news.wait()
         return found[0]
 
-    def _waiting_is_worth_it(self) -> bool:
+    def _is_alive(self) -> bool:
         return self._process.returncode is None
 
     async def _read_lines(self) -> None:
@@ -161,4 +165,6 @@ class LdkSidecar:
     async def _read_log(self) -> None:
         assert self._process.stderr is not None
         while line := await self._process.stderr.readline():
-            self.log.append(line.decode(errors="replace").rstrip())
+            text = line.decode(errors="replace").rstrip()
+            self.log.append(text)
+            self.pongs += "Received message Pong" in text

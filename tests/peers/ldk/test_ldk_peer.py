@@ -19,7 +19,6 @@ from peers.ldk.house import eventually
 from peers.ldk.nodes import LdkNodes, connected
 
 REQUIRED_BY_LDK = {0: "data_loss_protect", 8: "var_onion", 12: "static_remotekey", 14: "payment_secret"}
-TICKS = 4
 QUIET_SECONDS = 0.3
 """After that, what has not come over the loopback interface does not come."""
 
@@ -39,11 +38,12 @@ def without(*even_bits: int) -> bytes:
     return feature_bytes(feature_bits(peer_module.OFFERED) - gone)
 
 
-async def tick(ldk: LdkNodes, times: int) -> None:
-    """Let LDK's ten seconds pass; each time it pings, and it hangs up where the ping before was not answered."""
+async def tick(ldk: LdkNodes, times: int = 4) -> None:
+    """Let LDK's ten seconds pass; each time it pings us, and it hangs up where the ping before was not answered."""
     for _ in range(times):
+        pongs = ldk.payee.pongs
         await ldk.payee.call("tick")
-        await asyncio.sleep(0.05)
+        await eventually(lambda: ldk.payee.pongs >= pongs + 2)  # noqa: B023 - the other LDK answers too
 
 
 async def is_connected(ldk: LdkNodes, hand: Hand) -> bool:
@@ -54,7 +54,7 @@ async def test_we_dial_ldk_and_answer_its_pings(ldk: LdkNodes) -> None:
     async with reached(ldk) as hand:
         await connected(ldk.payee, hand.node_id)
         assert hand.link.peers() == {ldk.payee.node_id}
-        await tick(ldk, TICKS)
+        await tick(ldk)
         assert await is_connected(ldk, hand)
         assert hand.link.peers() == {ldk.payee.node_id}
 
@@ -66,7 +66,7 @@ async def test_ldk_dials_us_and_we_answer_its_pings(ldk: LdkNodes) -> None:
         await ldk.payee.call("connect", node_id=hand.node_id.hex(), host="127.0.0.1", port=port)
         await connected(ldk.payee, hand.node_id)
         await eventually(lambda: hand.link.peers() == {ldk.payee.node_id})
-        await tick(ldk, TICKS)
+        await tick(ldk)
         assert await is_connected(ldk, hand)
     finally:
         await hand.close()
@@ -84,8 +84,11 @@ async def test_without_an_answer_to_its_ping_ldk_hangs_up(ldk: LdkNodes, monkeyp
     monkeypatch.setattr(PeerSession, "_answer", lambda self, ping: None)
     async with reached(ldk) as hand:
         await connected(ldk.payee, hand.node_id)
-        await tick(ldk, TICKS)
-        assert not await is_connected(ldk, hand)
+        pongs = ldk.payee.pongs
+        await ldk.payee.call("tick")
+        await eventually(lambda: ldk.payee.pongs == pongs + 1)  # the other LDK's
+        assert await is_connected(ldk, hand)
+        await ldk.payee.call("tick")
         await eventually(lambda: not hand.link.peers())
 
 

@@ -10,11 +10,12 @@ from helpers.engine import a_request
 from helpers.rig import publish, recurring
 from lnrecur.bolt12 import Invoice
 from lnrecur.crypto.keys import PrivateKey
-from lnrecur.ports import InboundEdge
+from lnrecur.ports import InboundEdge, PaymentPath, Receivable, ReceiveOrder
 from lnrecur.recurrence.effects import IssueInvoice
 from lnrecur.service.invoicing import Invoicer, NoWayIn
 from lnrecur.testing.rig import Rig
-from lnrecur.values import Msat, NodeId, Preimage, UnixSeconds
+from lnrecur.values import Msat, NodeId, Point, Preimage, UnixSeconds
+from lnrecur.wire.blinded_path import BlindedHop, BlindedPath
 
 PEERS = [NodeId(PrivateKey(bytes([number]) * 32).point) for number in range(1, 7)]
 EDGE = InboundEdge(PEERS[0], 1, Msat(1000), 100, 40, Msat(1), Msat(10**9))
@@ -56,3 +57,28 @@ async def test_peers_that_all_refuse_the_amount_are_told_with_their_limits() -> 
     with pytest.raises(NoWayIn, match="1 to 9999 msat") as caught:
         await invoice_over([replace(EDGE, htlc_maximum_msat=Msat(9_999))], 10_000)
     assert caught.value.retry
+
+
+async def test_a_node_that_insists_on_its_own_paths_gets_them_into_the_invoice() -> None:
+    """As LDK does: it is asked for nothing else then."""
+    async with Rig(seed=1) as rig:
+        merchant = await rig.join("merchant")
+        request = a_request(0, publish(merchant, recurring()), key=PrivateKey(b"\x09" * 32)).verify_signature()
+        now = rig.clock.now()
+        issued = IssueInvoice(0, None, now, Msat(10_000), now, UnixSeconds(now + 3600), Preimage(b"\x01" * 32))
+        hops = (BlindedHop(Point(PEERS[1]), b"sealed by the node"),)
+        paths = tuple(
+            PaymentPath(BlindedPath(Point(peer), Point(PEERS[2]), hops), Msat(7), 8, 24, Msat(1), Msat(10**9))
+            for peer in PEERS[:2]
+        )
+        register = merchant.money.register
+
+        async def registered(order: ReceiveOrder) -> Receivable:
+            return replace(await register(order), paths=paths)
+
+        merchant.money.register = registered  # type: ignore[method-assign]
+        calls = merchant.money.calls.copy()
+        invoice = await Invoicer(merchant.money, merchant.keyring).make(request, issued, merchant.keyring.identity)
+        assert [path for path, _ in invoice.payment_paths] == [path.path for path in paths]
+        assert {(info.fee_base_msat, info.cltv_expiry_delta) for _, info in invoice.payment_paths} == {(7, 24)}
+        assert set(merchant.money.calls - calls) == {"register"}

@@ -8,7 +8,7 @@ import { Net } from "./net.mjs";
 import { hex, take } from "./values.mjs";
 
 const FEERATE = 253;
-const DUST_MAX_MSAT = 1_000_000_000n; // the tests pay small amounts; at LDK's default some ten held ones block a channel
+const DUST_MAX_MSAT = 1_000_000_000n; // the tests hold many small payments; LDK's default allows hardly two
 const PUMP_EVERY_MS = 50;
 
 export class Node {

@@ -66,6 +66,7 @@ async def test_an_onion_service_is_dialled_through_the_proxy_which_alone_learns_
             await until(lambda: len(arrived) == 1)
             await bob.send(alice.node_id, onion_message(2))
             await until(lambda: len(back) == 1)
+            assert alice.statuses()[0].where == f"{HIDDEN}:{address.port}"
         assert proxy.asked == [("name", HIDDEN, address.port)]
         assert no_dns == []
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -24,7 +25,7 @@ from helpers.links import (
 from lnrecur.adapters.link import InflowLimits, LinkSettings
 from lnrecur.adapters.link.inflow import Inflow, Verdict
 from lnrecur.adapters.link.origins import ORIGINS_MAX, Origins
-from lnrecur.adapters.link.settings import FlowLimits
+from lnrecur.adapters.link.settings import RECEIVE_BUFFER, SEND_BUFFER, FlowLimits
 from lnrecur.crypto.keys import PrivateKey
 from lnrecur.messaging.peer import PeerSettings
 from lnrecur.messaging.token_bucket import Rate
@@ -141,6 +142,17 @@ async def test_pongs_that_nobody_reads_end_the_connection_before_they_take_memor
                 most = max(most, connection._session.waiting_output)
         assert 65_531 < most < 3 * 65_600
         assert "pings faster" in str(connection.over_because)
+
+
+async def test_the_system_keeps_no_more_of_a_connections_bytes_than_we_reckon_with() -> None:
+    async with open_link(ALICE) as (alice, _), open_link(BOB) as (bob, _):
+        await alice.reach(await address_of(bob))
+        await until(lambda: bool(bob.peers()))
+        for link in (alice, bob):
+            (connection,) = link._connections
+            sock = connection._writer.get_extra_info("socket")
+            for option, asked in ((socket.SO_RCVBUF, RECEIVE_BUFFER), (socket.SO_SNDBUF, SEND_BUFFER)):
+                assert sock.getsockopt(socket.SOL_SOCKET, option) <= 2 * asked
 
 
 def test_the_bound_on_memory_is_what_the_pages_say() -> None:

@@ -22,7 +22,7 @@ from lnrecur.messaging.errors import ConnectionOver, MessagingError, NotReady, P
 from lnrecur.messaging.features import takes_onion_messages
 from lnrecur.messaging.peer import PeerEvent, PeerReady, PeerSession
 from lnrecur.messaging.reactions import PeerState
-from lnrecur.ports import PeerUnreachable
+from lnrecur.ports import PeerAddress, PeerUnreachable
 from lnrecur.values import NodeId
 from lnrecur.wire.messages import Init, OnionMessage, WarningMessage
 
@@ -56,10 +56,11 @@ class PeerConnection:
         limits: FlowLimits,
         inflow: Inflow,
         *,
-        outbound: bool,
+        dialled: PeerAddress | None,
         on_event: Callable[[PeerConnection, PeerEvent], None],
     ) -> None:
-        self.outbound = outbound
+        """`dialled`: where we found the peer; None if it found us."""
+        self.outbound = dialled is not None
         self.inflow = inflow
         self.counters = Counters()
         self.init: Init | None = None
@@ -79,8 +80,11 @@ class PeerConnection:
         self._hang_up_reason: MessagingError | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._writer.transport.set_write_buffer_limits(high=0)  # so that drain waits until everything is gone
-        name = self._writer.get_extra_info("peername")
-        host, port = (str(name[0]), name[1]) if name else ("an unnamed socket", 0)
+        if dialled is not None:  # behind a proxy the socket's own name is that of the proxy
+            host, port = dialled.host, dialled.port
+        else:
+            name = self._writer.get_extra_info("peername")
+            host, port = (str(name[0]), name[1]) if name else ("", 0)
         self.origin = origin_of(host)
         self.where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

@@ -11,14 +11,13 @@ import asyncio
 import logging
 from typing import Final
 
+from lnrecur.adapters.link.admission import Admission
 from lnrecur.adapters.link.connection import Counters, PeerConnection
 from lnrecur.adapters.link.dialling import Streams, limit_buffers, open_streams
-from lnrecur.adapters.link.endings import Forgotten, LinkClosed, NoRoom, OnionFlood, Replaced
+from lnrecur.adapters.link.endings import Forgotten, LinkClosed, OnionFlood, Replaced
 from lnrecur.adapters.link.handling import FairHandling, Lane
 from lnrecur.adapters.link.inflow import Inflow, Verdict
 from lnrecur.adapters.link.keeping import Keeper
-from lnrecur.adapters.link.origins import Origins
-from lnrecur.adapters.link.places import origin_of, who_is_idle, who_leaves_the_handshake, who_makes_room
 from lnrecur.adapters.link.report import status_of
 from lnrecur.adapters.link.settings import READ_SIZE, LinkSettings
 from lnrecur.crypto.keys import PrivateKey
@@ -38,7 +37,6 @@ from lnrecur.wire.messages import OnionMessage
 _log = logging.getLogger("lnrecur.link")
 
 _WARNING_TEXT_MAX: Final = 300
-_FULL: Final = "all places are taken: try again later"
 
 
 class CannotListen(LinkError):
@@ -60,14 +58,13 @@ class TcpPeerLink:
         self._entropy = entropy
         self._settings = settings
         self._handling = FairHandling(settings.handling)
-        self._origins = Origins(settings.from_strangers, settings.accepts)
         self._keeper = Keeper(settings, entropy, self.reach, self._alive, _log_crash)
+        self._admission = Admission(settings, self._keeper)
         self._peers: dict[NodeId, PeerConnection] = {}
         self._connections: dict[PeerConnection, asyncio.Task[None]] = {}
         self._dials: dict[NodeId, asyncio.Task[None]] = {}
         self._servers: list[asyncio.Server] = []
         self._totals = Counters()
-        self._refused = 0
         self._closed = False
 
     @property
@@ -175,7 +172,7 @@ class TcpPeerLink:
 
     def totals(self) -> LinkTotals:
         """What happened on all connections so far."""
-        return LinkTotals(self._totals.received, self._totals.sent, self._totals.dropped, self._refused)
+        return LinkTotals(self._totals.received, self._totals.sent, self._totals.dropped, self._admission.refused)
 
     async def close(self) -> None:
         """Stop listening, dialling and handling, hang up on everybody, and return when all is quiet."""
@@ -202,14 +199,14 @@ class TcpPeerLink:
     async def _dial(self, address: PeerAddress) -> None:
         if address.node_id == self.node_id:
             raise PeerUnreachable(f"{address}: that is this node itself")
-        if address.node_id not in self._keeper:
-            self._make_room_to_dial(address)
+        loop = asyncio.get_running_loop()
+        self._admission.make_room_to_dial(address, self._dials, self._peers.values(), loop.time())
         streams = await open_streams(address, self._settings)
-        now = asyncio.get_running_loop().time()
+        now = loop.time()
         session = PeerSession.initiate(
             self._identity, address.node_id, self._ephemeral_key(), self._settings.session, now
         )
-        connection = self._launch(session, streams, Inflow(self._settings.from_chosen, now), outbound=True)
+        connection = self._launch(session, streams, Inflow(self._settings.from_chosen, now), dialled=address)
         try:
             await connection.settled.wait()
         except asyncio.CancelledError:
@@ -223,44 +220,28 @@ class TcpPeerLink:
         if not dial.cancelled():
             dial.exception()  # every waiter may have been cancelled; then it counts as seen all the same
 
-    def _make_room_to_dial(self, address: PeerAddress) -> None:
-        ready = [each for each in self._peers.values() if each.alive and each.outbound and not self._is_kept(each)]
-        under_way = sum(node not in self._keeper for node in self._dials)  # this one among them
-        if len(ready) + under_way <= self._settings.outbound_max:
-            return
-        now = asyncio.get_running_loop().time()
-        leaving = who_is_idle(ready, now - self._settings.idle_seconds)
-        if leaving is None:
-            raise PeerUnreachable(f"{address}: {self._settings.outbound_max} connections were dialled, all are at work")
-        leaving.hang_up(NoRoom("this connection was idle, and its place is needed"))
-
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._closed:
             writer.transport.abort()
             return
         now = asyncio.get_running_loop().time()
         name = writer.get_extra_info("peername")
-        share = self._origins.knock(origin_of(str(name[0]) if name else ""), now)
-        if share is None:
-            self._refused += 1
+        inflow = self._admission.knock(str(name[0]) if name else "", now)
+        if inflow is None:
             writer.transport.abort()
             return
         session = PeerSession.accept(self._identity, self._ephemeral_key(), self._settings.session, now)
-        inflow = Inflow(self._settings.from_strangers, now, share)
-        newcomer = self._launch(session, (reader, writer), inflow, outbound=False)
-        unready = [each for each in self._connections if not each.outbound and each.node_id is None and each.open]
-        unready.remove(newcomer)
-        leaving = who_leaves_the_handshake(unready, newcomer.origin, self._settings.handshakes_max)
-        if leaving is not None:
-            self._refused += 1
-            leaving.hang_up(NoRoom("too many connections are in the handshake"))
+        newcomer = self._launch(session, (reader, writer), inflow)
+        self._admission.begin(newcomer, self._connections)
 
     def _ephemeral_key(self) -> PrivateKey:
         return PrivateKey(self._entropy.take(32))
 
-    def _launch(self, session: PeerSession, streams: Streams, inflow: Inflow, *, outbound: bool) -> PeerConnection:
+    def _launch(
+        self, session: PeerSession, streams: Streams, inflow: Inflow, dialled: PeerAddress | None = None
+    ) -> PeerConnection:
         flow = self._settings.flow
-        connection = PeerConnection(session, streams, flow, inflow, outbound=outbound, on_event=self._on_event)
+        connection = PeerConnection(session, streams, flow, inflow, dialled=dialled, on_event=self._on_event)
         task = asyncio.create_task(connection.run(), name=f"peer at {connection.where}")
         self._connections[connection] = task
         task.add_done_callback(lambda done: self._connection_is_over(connection, done))
@@ -296,7 +277,7 @@ class TcpPeerLink:
         if older is not None and self._crossed(older, connection, node):
             connection.hang_up(Replaced("another connection to the same node is kept"))
             return
-        if not self._make_room_for(connection, older):
+        if not self._admission.has_room(connection, older, self._peers.values()):
             return
         _log.info("connected %s %s at %s", "to" if connection.outbound else "by", node.hex(), connection.where)
         connection.lane = Lane(node, self._settings.flow.inbox_max_bytes)
@@ -316,25 +297,6 @@ class TcpPeerLink:
         if not together or older.outbound == newer.outbound:
             return False
         return older.outbound == (self.node_id < node)
-
-    def _make_room_for(self, newcomer: PeerConnection, replaced: PeerConnection | None) -> bool:
-        """Whether a connection that became ready has a place; another one may have to go for it."""
-        if newcomer.outbound or self._is_kept(newcomer):
-            return True
-        guests = [
-            each
-            for each in self._peers.values()
-            if each.alive and not each.outbound and each is not replaced and not self._is_kept(each)
-        ]
-        idle_since = newcomer.ready_at - self._settings.idle_seconds
-        leaving = who_makes_room(guests, newcomer, self._settings.inbound_max, idle_since)
-        if leaving is not None:
-            self._refused += 1
-            leaving.hang_up(NoRoom(_FULL if leaving is newcomer else "this connection's place is needed for another"))
-        return leaving is not newcomer
-
-    def _is_kept(self, connection: PeerConnection) -> bool:
-        return connection.node_id in self._keeper
 
     def _treat_as_chosen(self, connection: PeerConnection, node: NodeId) -> None:
         kept = self._keeper.get(node)

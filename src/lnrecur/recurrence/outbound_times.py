@@ -94,8 +94,21 @@ def left_s(state: Outbound, now: UnixSeconds) -> int | None:
 
 
 def resend_at(state: Outbound, tries: int, entropy: bytes, now: UnixSeconds) -> UnixSeconds:
-    """When to look at an unanswered request again: by the policy, and when a period is missed."""
-    return not_past_closing(state, now + state.terms.request_retry.delay_s(tries, entropy, left_s(state, now)), now)
+    """When to look at an unanswered request again: by the policy, and when a period is missed.
+
+    The first request has no window; it is tried as often as if it had one as long as its period.
+    """
+    left = left_s(state, now)
+    if left is None and state.next_counter == 0 and not state.one_off:
+        left = _first_period_s(state, now)
+    return not_past_closing(state, now + state.terms.request_retry.delay_s(tries, entropy, left), now)
+
+
+def _first_period_s(state: Outbound, now: UnixSeconds) -> int | None:
+    try:
+        return start_of(state.recurrence, now, 1) - now
+    except CalendarError:
+        return None
 
 
 def not_past_closing(state: Outbound, moment: int, now: UnixSeconds) -> UnixSeconds:

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sized
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Final, Self
 
@@ -158,6 +159,8 @@ class Rig:
         open_manager: Callable[[], RecurrenceManager] | None = None,
         dress: Callable[[Parts], Parts] | None = None,
         opening_balance_msat: Msat = OPENING_BALANCE,
+        twin_of: str | None = None,
+        shares_money: bool = True,
     ) -> RigNode:
         """Add a node and start it.
 
@@ -166,6 +169,9 @@ class Rig:
             open_manager: opens its store, at every start anew; without it, one in memory lives as long as the rig.
             dress: a last change to the parts of each life: wrap one to watch it, or to break it.
             opening_balance_msat: its play money.
+            twin_of: a node whose seed it was restored from, together with a copy of its store as it is now. Only its
+                name towards peers is another one: nobody on this network can have two places.
+            shares_money: whether a twin moves money by the same money node, or by one of its own.
 
         Raises:
             UsageError: there is a node of this name.
@@ -174,9 +180,17 @@ class Rig:
             raise UsageError(f"there is a {name} already", field="name")
         seed = sha256(b"lnrecur rig", str(self.seed).encode(), b"/", name.encode())
         keyring = Keyring.derive(seed)
-        account = MemoryMoneyNode(
-            self.ledger, keyring.money, self.clock, opening_balance_msat=opening_balance_msat, chain=REGTEST
-        )
+        account: MemoryMoneyNode | None = None
+        if twin_of is not None:
+            first = self.nodes[twin_of]
+            keyring = replace(first.keyring, identity=keyring.identity, money=keyring.money)
+            copied = deepcopy(first.manager)
+            open_manager = open_manager or (lambda: copied)
+            account = first.account if shares_money else None
+        if account is None:
+            account = MemoryMoneyNode(
+                self.ledger, keyring.money, self.clock, opening_balance_msat=opening_balance_msat, chain=REGTEST
+            )
         self.nodes[name] = RigNode(
             name=name,
             keyring=keyring,

@@ -38,6 +38,11 @@ class MemoryWorkers:
         self._claimed.clear()
         return self._worker.number
 
+    def forget_owner(self) -> None:
+        """Belong to nobody, and know of no worker: a copy that another node shall open."""
+        self._worker, self._owner, self._out = None, None, False
+        self._claimed.clear()
+
     def beat(self) -> Sequence[Worker]:
         """Show that we live.
 

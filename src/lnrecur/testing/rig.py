@@ -185,6 +185,8 @@ class Rig:
             first = self.nodes[twin_of]
             keyring = replace(first.keyring, identity=keyring.identity, money=keyring.money)
             copied = deepcopy(first.manager)
+            if isinstance(copied, MemoryRecurrenceManager):
+                copied.forget_owner()
             open_manager = open_manager or (lambda: copied)
             account = first.account if shares_money else None
         if account is None:

@@ -100,15 +100,26 @@ class HttpRates:
         clock: Clock,
         *,
         max_age_s: int,
-        http: httpx.AsyncClient | None = None,
         ask_s_max: float = ASK_S_MAX,
+        proxy: str | None = None,
     ) -> None:
-        """`max_age_s`: how old a rate may be that is still used; `http`: to be asked by another client than our own."""
+        """Ask a place.
+
+        Args:
+            place: where.
+            clock: tells how old an answer is.
+            max_age_s: how old a rate may be that is still used.
+            ask_s_max: real seconds it has to answer.
+            proxy: URL of one to ask through.
+
+        Raises:
+            ValueError: the place is no URL.
+        """
         self._place = place
         self._clock = clock
         self._max_age_s = max_age_s
         self._ask_s_max = ask_s_max
-        self._http = http
+        self._proxy = proxy
         self._known: dict[str, _Known] = {}
         self.name = urlsplit(place.url).hostname or place.url
 
@@ -144,9 +155,7 @@ class HttpRates:
     async def _fetch(self, currency: str) -> bytes:
         url = _filled(self._place.url, currency)
         async with asyncio.timeout(self._ask_s_max):
-            if self._http is not None:
-                return await _read(self._http, url)
-            async with httpx.AsyncClient(timeout=self._ask_s_max) as http:
+            async with httpx.AsyncClient(timeout=self._ask_s_max, proxy=self._proxy) as http:
                 return await _read(http, url)
 
 

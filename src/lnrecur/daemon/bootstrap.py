@@ -16,6 +16,7 @@ from lnrecur.daemon.message_settings import message_router, message_settings
 from lnrecur.daemon.money_node import money_node, who_moves_money
 from lnrecur.daemon.peer_book import PeerBook
 from lnrecur.daemon.peer_settings import link_settings
+from lnrecur.daemon.rate_settings import rate_source
 from lnrecur.ports import PeerAddress
 from lnrecur.service.addresses import parse_host_and_port
 from lnrecur.service.assembly import Parts, Services
@@ -42,7 +43,7 @@ async def run_daemon(home: Home, settings: Settings, tell: Callable[[str], None]
                 keyring,
                 Parts(
                     manager, node, link, router, clock, entropy, settings.chain_hash,
-                    messages=message_settings(settings),
+                    rates=rate_source(settings, clock), messages=message_settings(settings),
                 ),
             )  # fmt: skip
             peer = await _listen_for_peers(link, settings)

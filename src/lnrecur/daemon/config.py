@@ -23,6 +23,7 @@ from lnrecur.bolt12 import Dialect
 from lnrecur.daemon.message_settings import RANGES, parse_channel, parse_route
 from lnrecur.daemon.money_node import LND_HOLD, MONEY_NODES, lnd_access
 from lnrecur.daemon.peer_settings import PEER_RANGES, check_peer_settings
+from lnrecur.daemon.rate_settings import RATE_RANGES, check_rate_settings, parse_rate
 from lnrecur.errors import UsageError
 from lnrecur.ports import PeerAddress
 from lnrecur.service.addresses import DEFAULT_PEER_PORT, parse_address
@@ -93,6 +94,20 @@ class Settings:
     """The file all play-money daemons of this machine share, with its whole path; empty for the user's data folder."""
     playmoney_opening_sat: int = _OPENING_SAT
     """Play money on a new play-money account, in sat."""
+    rates: tuple[str, ...] = ()
+    """What a bitcoin costs, CURRENCY=PRICE, for offers and mandates in a currency."""
+    rate_source: str = ""
+    """Where a price is asked for: coinbase, coingecko, or a URL with {currency}; empty: nowhere."""
+    rate_path: str = ""
+    """Where in the JSON answer of a URL the price is, such as data.amount."""
+    rate_second_source: str = ""
+    """Another source, which has to agree with the first."""
+    rate_second_path: str = ""
+    """Where in its answer the price is."""
+    rate_tolerance_percent: int = 2
+    """How far apart the two may be."""
+    rate_max_age_s: int = 600
+    """How old a rate may be that is still used, in seconds."""
     dialect: str = Dialect.DRAFT.value
     """The numbers recurring offers are written with: draft or cln."""
     log_level: str = "warning"
@@ -257,6 +272,7 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
 
 _LISTS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
     ("peers", "addresses", parse_address),
+    ("rates", "rates", parse_rate),
     ("message_routes", "routes", parse_route),
     ("message_channels", "channels", parse_channel),
 )
@@ -288,9 +304,10 @@ def _check_whole(settings: Settings, sources: Mapping[str, str]) -> None:
                 raise refuse(key, f"is HOST:PORT, not {value!r}")
     try:
         check_peer_settings(settings)
+        check_rate_settings(settings)
     except UsageError as error:
         raise refuse(error.field or "peers", str(error)) from error
-    for key, (least, most) in {**RANGES, **PEER_RANGES}.items():
+    for key, (least, most) in {**RANGES, **PEER_RANGES, **RATE_RANGES}.items():
         if not least <= (value := getattr(settings, key)) <= most:
             raise refuse(key, f"is from {least} to {most}, not {value}")
     for key, what, parse in _LISTS:

@@ -117,10 +117,24 @@ class PayeeService:
             WritingError: the terms break a rule of BOLT 12 or of recurrence.
             UsageError: the terms ask for something this node cannot serve, or a peer of `via` is not connected.
         """
-        if terms.currency is not None and self._rates is None:
-            told = f"there is no exchange rate for {terms.currency}: set rates or rate_url (docs/settings.md)"
-            raise UsageError(told, field="currency")
+        if terms.currency is not None:
+            self._source_of(terms.currency)
         return self.offers.create(terms, policy, label=label, blinded=blinded, via=via)
+
+    async def check_rate(self, currency: str) -> None:
+        """Whether offers in this currency can be sold now.
+
+        Raises:
+            UsageError: no exchange rates are set.
+            RateUnavailable: there is none for this currency.
+        """
+        await self._source_of(currency).rate(currency)
+
+    def _source_of(self, currency: str) -> RateSource:
+        if self._rates is None:
+            told = f"there is no exchange rate for {currency}: set rates or rate_source (docs/settings.md)"
+            raise UsageError(told, field="currency")
+        return self._rates
 
     # --- requests ----------------------------------------------------------------------------------------------------
 

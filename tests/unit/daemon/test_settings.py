@@ -14,12 +14,15 @@ from lnrecur.crypto.keys import PrivateKey
 from lnrecur.daemon.config import Home, Settings, listen_list, load_settings, split_listen, write_settings
 from lnrecur.daemon.message_settings import message_router, message_settings
 from lnrecur.daemon.peer_settings import link_settings
+from lnrecur.daemon.rate_settings import rate_source
 from lnrecur.errors import UsageError
 from lnrecur.messaging.pacing import Pace
 from lnrecur.messaging.peer import PeerSettings
 from lnrecur.messaging.relay import RelayLimits
 from lnrecur.messaging.token_bucket import Rate
+from lnrecur.ports import RateUnavailable
 from lnrecur.service.courier import MessageSettings
+from lnrecur.testing.virtual_clock import VirtualClock
 from lnrecur.values import REGTEST, Msat, NodeId, ShortChannelId
 
 PEER = f"{PrivateKey(bytes([9]) * 32).point.hex()}@127.0.0.1:9737"
@@ -104,6 +107,18 @@ WRONG: list[tuple[str, Any, str]] = [
     ("peer_messages_per_second", 0, "is from 1 to"),
     ("peer_bytes_per_second", 8191, "is from 8192 to"),
     ("relay", "yes", "is one of off, on"),
+    ("rates", ["EUR"], "is not CURRENCY=PRICE"),
+    ("rates", ["eur=5"], "is not CURRENCY=PRICE"),
+    ("rates", ["EUR=5,5"], "is not CURRENCY=PRICE"),
+    ("rates", ["EUR=0.004"], "a bitcoin cannot cost 0"),
+    ("rate_source", "a friend", "is coinbase, coingecko, or a URL"),
+    ("rate_source", "https://x.example/rates", "where the code belongs"),
+    ("rate_source", "https://[::1/{currency}", "is no URL"),
+    ("rate_source", "https://x.example:99999/{currency}", "is no URL"),
+    ("rate_path", "data.amount", "set rate_source"),
+    ("rate_second_source", "coinbase", "set rate_source"),
+    ("rate_tolerance_percent", 101, "is from 0 to 100"),
+    ("rate_max_age_s", 0, "is from 1 to 86400"),
     ("relay_every_ms", 0, "is from 1 to 3600000, not 0"),
     ("message_burst", 0, "is from 1 to 10000, not 0"),
     ("message_every_ms", -1, "is from 0 to"),
@@ -140,6 +155,35 @@ def test_routes_and_channels_of_the_settings_are_known_to_the_router() -> None:
     assert router.route(NodeId(two), frozenset({NodeId(one)})) == [one, two]
     assert router.channel_ends(ShortChannelId(103 << 40 | 2 << 16 | 1)) == tuple(sorted((one, two)))
     assert str(router.address(NodeId(bytes.fromhex(PEER[:66])))) == PEER
+
+
+def test_a_url_needs_the_place_of_its_price(home: Home) -> None:
+    with pytest.raises(UsageError, match=r"rate_path \(from the defaults\) is missing") as raised:
+        load_settings(home, {"rate_source": "https://x.example/{currency}"})
+    assert raised.value.field == "rate_path"
+
+
+async def test_rates_set_by_hand_come_before_those_that_are_asked_for() -> None:
+    clock = VirtualClock(1_800_000_000)
+    assert rate_source(Settings(), clock) is None
+    nowhere = {"rate_source": "http://127.0.0.1:1/{currency}", "rate_path": "x"}
+    for settings in (Settings(rates=("EUR=5.01",)), Settings(rates=("EUR=5.01",), **nowhere)):  # type: ignore[arg-type]
+        rates = rate_source(settings, clock)
+        assert rates is not None
+        assert (await rates.rate("EUR")).minor_per_btc == 501
+        with pytest.raises(RateUnavailable, match="no rate for USD"):
+            await rates.rate("USD")
+
+
+async def test_a_second_source_must_agree() -> None:
+    settings = Settings(
+        rate_source="http://127.0.0.1:1/{currency}", rate_path="x", rate_second_source="http://127.0.0.1:2/{currency}",
+        rate_second_path="x",
+    )  # fmt: skip
+    rates = rate_source(settings, VirtualClock(1_800_000_000))
+    assert rates is not None
+    with pytest.raises(RateUnavailable):
+        await rates.rate("EUR")
 
 
 def test_the_settings_about_peers_become_what_the_link_takes() -> None:

@@ -41,6 +41,8 @@ class OfferRoutes:
         body = await body_of(request, OfferBody)
         terms = body.to_terms(Dialect(self._settings.dialect))
         via = body.introductions()
+        if terms.currency is not None:
+            await self._services.payee.check_rate(terms.currency)
         record = self._services.payee.create_offer(
             terms,
             body.to_policy(),

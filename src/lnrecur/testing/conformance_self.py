@@ -36,6 +36,7 @@ from lnrecur.recurrence.windows import END_OF_TIME, pay_window
 from lnrecur.testing.conformance_payer import MANDATE, RECURRENCE_ID, next_message
 from lnrecur.values import Msat, Preimage, UnixSeconds
 from lnrecur.wire.errors import WireError
+from lnrecur.wire.integers import U64_MAX
 
 Document = dict[str, Any]
 Given = Mapping[str, Any]
@@ -140,6 +141,7 @@ def _payee(given: Given) -> Document:
         windows=Windows(told["windows"]),
         invoice_expiry_s=told["invoice_expiry_s"],
         payments_max=told["payments_max"],
+        overask_max=U64_MAX,  # an upper bound is a MAY of Q17: no case knows one
     )
     verified = request.verify_signature()
     offering = Offering(policy, offer.recurrence)

@@ -61,6 +61,16 @@ async def test_ldk_mirrors_an_optional_recurrence_in_its_offer(ldk: LdkNodes, ha
     assert invoice.verify_answers(request, offer.issuer_id).recurrence == offer.recurrence
 
 
+async def test_an_offer_of_its_own_builder_is_answered_with_the_amount_we_name(ldk: LdkNodes, hand: Hand) -> None:
+    """The builder can be told nothing but an expiry, so the offer has no amount and no description."""
+    offer = Offer.from_bytes(bytes.fromhex(await ldk.payee.call("create_offer", expiry=2_000_000_000)))
+    assert (offer.amount, offer.absolute_expiry) == (None, 2_000_000_000)
+    request = hand.request(offer, INVREQ_AMOUNT=4242)
+    assert offer.issuer_id is not None
+    invoice = Invoice.from_bytes((await hand.ask(offer, request, back=[])).data)
+    assert invoice.verify_answers(request, offer.issuer_id).invoice_amount == 4242
+
+
 async def test_our_daemon_pays_an_offer_of_ldk(ldk: LdkNodes) -> None:
     """Our payer asks over two LDK nodes, checks the invoice, and has the nearer one pay the farther one."""
 

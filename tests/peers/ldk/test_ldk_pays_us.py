@@ -111,12 +111,16 @@ async def test_ldk_understands_our_refusal(ldk: LdkNodes, shop: House) -> None:
 async def test_a_refusal_as_bolt_12_has_it_means_nothing_to_ldk(
     ldk: LdkNodes, shop: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Why we recognise LDK at all."""
+    """Why we recognise LDK at all: it would wait until its request expires."""
     monkeypatch.setattr(payee_module, "wants_length_in_front", lambda metadata, path: False)
-    mark, _ = await refused(ldk, shop)
+    mark, payment_id = await refused(ldk, shop)
     await asyncio.sleep(QUIET_SECONDS)
     assert not ldk.payer.told_since(mark, "payment_failed")
     assert not heard_by(ldk, mark, "InvoiceError")
+    for _ in range(2):
+        await ldk.payer.call("payer_tick")
+    failed = await ldk.payer.event(mark, "payment_failed", payment_id=payment_id)
+    assert failed["reason"] == "InvoiceRequestExpired"
 
 
 async def test_ldk_does_not_even_ask_for_less_than_the_price(ldk: LdkNodes, shop: House) -> None:

@@ -15,7 +15,7 @@ from lnrecur.messaging.peer import PeerSession, PeerSettings
 from lnrecur.ports import PeerUnreachable
 from lnrecur.values import BITCOIN, REGTEST
 from peers.ldk.hand import Hand
-from peers.ldk.house import eventually
+from peers.ldk.house import address_of, eventually
 from peers.ldk.nodes import LdkNodes, connected
 
 REQUIRED_BY_LDK = {0: "data_loss_protect", 8: "var_onion", 12: "static_remotekey", 14: "payment_secret"}
@@ -78,6 +78,21 @@ async def test_ldk_answers_our_pings(ldk: LdkNodes) -> None:
     async with reached(ldk, impatient) as hand:
         await asyncio.sleep(1.2)
         assert hand.link.peers() == {ldk.payee.node_id}
+
+
+async def test_a_kept_ldk_that_hangs_up_is_dialled_again(ldk: LdkNodes) -> None:
+    hand = Hand()
+    try:
+        hand.link.keep(address_of(ldk.payee))
+        hand.link.start()
+        await connected(ldk.payee, hand.node_id)
+        await eventually(hand.link.peers)
+        await ldk.payee.call("disconnect", node_id=hand.node_id.hex())
+        await eventually(lambda: not hand.link.peers())
+        await eventually(hand.link.peers)
+        await connected(ldk.payee, hand.node_id)
+    finally:
+        await hand.close()
 
 
 async def test_without_an_answer_to_its_ping_ldk_hangs_up(ldk: LdkNodes, monkeypatch: pytest.MonkeyPatch) -> None:

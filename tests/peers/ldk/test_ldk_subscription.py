@@ -59,20 +59,19 @@ def state(reader: House, recurrence_id: RecurrenceId) -> Outbound:
     return stored.state
 
 
-async def paid(reader: House, recurrence_id: RecurrenceId, payments: int) -> None:
-    """Until so many are paid; on the way, time is as good as standing still."""
-    await eventually(lambda: state(reader, recurrence_id), lambda now: now.payments == payments)
-
-
-async def live_through(reader: House, recurrence_id: RecurrenceId, payments: int) -> None:
-    for count in range(1, payments + 1):
-        await paid(reader, recurrence_id, count)
-        reader.clock.advance(DAY)
-
-
 def books(house: House, subject: bytes) -> list[tuple[int, bytes, int]]:
     lines = (paid.booking for paid in house.manager.payments(subject))
     return [(line.counter, line.payment_hash, line.amount_msat) for line in lines]
+
+
+async def live_through(shop: House, reader: House, offer: Offer, recurrence_id: RecurrenceId, payments: int) -> bytes:
+    """Let so many days pass, each when its payment is booked on both sides; answers the shop's name of it all."""
+    theirs = subscription_id(offer.offer_id, reader.services.keyring.payer(recurrence_id).payer_id)
+    for count in range(1, payments + 1):
+        for house, subject in ((reader, recurrence_id), (shop, theirs)):
+            await eventually(lambda: books(house, subject), lambda lines: len(lines) == count)  # noqa: B023
+        reader.clock.advance(DAY)
+    return theirs
 
 
 async def steps(house: House, payment_hash: PaymentHash) -> list[ReceivedState]:
@@ -90,10 +89,7 @@ async def assert_three_periods(ldk: LdkNodes, shop: House, reader: House, offer:
     started = await reader.money.balance(), await shop.money.balance()
     terms = Terms(jitter_s=0)
     recurrence_id = reader.services.payer.subscribe(offer, Mandate(max_per_period_msat=PRICE), terms).recurrence_id
-    await live_through(reader, recurrence_id, 3)
-
-    theirs = subscription_id(offer.offer_id, reader.services.keyring.payer(recurrence_id).payer_id)
-    await eventually(lambda: books(shop, theirs), lambda lines: len(lines) == 3)
+    theirs = await live_through(shop, reader, offer, recurrence_id, 3)
     mine = books(reader, recurrence_id)
     assert mine == books(shop, theirs)
     assert [(counter, amount) for counter, _, amount in mine] == [(0, PRICE), (1, PRICE), (2, PRICE)]
@@ -132,7 +128,7 @@ async def test_one_ldk_node_is_introduction_of_the_offer_and_of_the_reply_path(l
         offer = publish(shop, ldk.payee.node_id, daily(limit=1))
         mandate = Mandate(max_per_period_msat=PRICE)
         recurrence_id = reader.services.payer.subscribe(offer, mandate, Terms(jitter_s=0)).recurrence_id
-        await live_through(reader, recurrence_id, 2)
+        await live_through(shop, reader, offer, recurrence_id, 2)
         assert reader.link.peers() == shop.link.peers() == {ldk.payee.node_id}
 
 

@@ -32,9 +32,13 @@ def lnrecur(*args: str | Path, **extra: Any) -> subprocess.CompletedProcess[str]
 class Daemon:
     """One daemon in a folder of its own. Its ports are free ones; the peer port stays the same over restarts."""
 
-    def __init__(self, folder: Path, money: Path, *settings: str) -> None:
-        """`settings`: further lines of its config.toml."""
+    def __init__(
+        self, folder: Path, money: Path, *settings: str, database: str = "", role: str = "all", lease_s: int = 2
+    ) -> None:
+        """`settings`: further lines of its config.toml. `database`: a PostgreSQL one, to share with `Worker`s."""
         self.folder = folder
+        self.role = role
+        self.environment = CLEAN if not database else {**CLEAN, **_shared(database, lease_s)}
         self.home = Home.find(folder)
         self.process: subprocess.Popen[bytes] | None = None
         self.peer = "127.0.0.1:0"
@@ -57,9 +61,12 @@ class Daemon:
 
     def launch(self) -> None:
         """Start the process."""
-        command = [*LNRECUR, "run", "--home", str(self.folder), "--peer-listen", self.peer, "--log-level", "info"]
+        command = [*LNRECUR, "run", "--home", str(self.folder), "--role", self.role]
+        command += ["--peer-listen", self.peer, "--log-level", "info"]
         with (self.folder / "daemon.log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=CLEAN)
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment
+            )
 
     def wait_until_up(self) -> None:
         """Return once the daemon has told where it listens."""
@@ -129,6 +136,55 @@ class Daemon:
     def log(self) -> str:
         """What it wrote to standard error and output so far."""
         return (self.folder / "daemon.log").read_text(errors="replace")
+
+
+def _shared(database: str, lease_s: int) -> dict[str, str]:
+    return {"LNRECUR_DATABASE": database, "LNRECUR_LEASE_S": str(lease_s)}
+
+
+class Worker:
+    """One worker process on the database of a daemon."""
+
+    def __init__(self, of: Daemon, name: str) -> None:
+        self._of = of
+        self._log = of.folder / f"{name}.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the process and wait until it works."""
+        before = self.log.count("lnrecur works")
+        command = [*LNRECUR, "run", "--home", str(self._of.folder), "--role", "worker", "--log-level", "info"]
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._of.environment
+            )
+        self.process = process
+
+        def works() -> bool | None:
+            assert process.poll() is None, self.log[-2000:]
+            return True if self.log.count("lnrecur works") > before else None
+
+        wait_for(works, UP_S_MAX, lambda: self.log[-2000:])
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def terminate(self) -> int:
+        """Ask it to stop; answers the exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        code = self.process.wait(30)
+        self.process = None
+        return code
+
+    @property
+    def log(self) -> str:
+        """What it wrote to standard error and output so far."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
 
 
 def wait_for(look: Callable[[], Any], seconds: float, told: Callable[[], str]) -> Any:

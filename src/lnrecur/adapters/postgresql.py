@@ -31,7 +31,6 @@ _SERVER_SETTINGS: Final = {
 }
 _CONNECTION: Final[dict[str, Any]] = {
     "connect_timeout": CONNECT_S_MAX,
-    "application_name": "lnrecur",
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
@@ -60,8 +59,10 @@ def read_url(text: str) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
-def open_postgresql(text: str) -> Engine:
+def open_postgresql(text: str, *, name: str = "lnrecur") -> Engine:
     """An engine on a database; connects when it is first used. Give it back with `engine.dispose()`.
+
+    `name` is what the server knows our connections by.
 
     Raises:
         UsageError: the address is none, or psycopg is not installed.
@@ -71,7 +72,7 @@ def open_postgresql(text: str) -> Engine:
         # The texts of its errors must not quote the values of a statement: there are preimages among them.
         engine = create_engine(
             url,
-            connect_args=_CONNECTION,
+            connect_args={"application_name": name, **_CONNECTION},
             hide_parameters=True,
             pool_pre_ping=True,
             pool_timeout=STATEMENT_S_MAX,

@@ -8,16 +8,28 @@ import logging
 import click
 
 from lnrecur.cli.client import home_option
-from lnrecur.daemon.config import Home, load_settings
+from lnrecur.daemon.config import Home, ProcessRole, load_settings
 
 
 @click.command("run")
 @home_option
 @click.option("--peer-listen", metavar="HOST:PORT", default=None, help="Where peers reach this node.")
 @click.option("--http-listen", metavar="HOST:PORT", default=None, help="Where the command reaches the daemon.")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in ProcessRole]),
+    default=ProcessRole.ALL.value,
+    show_default=True,
+    help="What this process takes on, of a PostgreSQL database that several share.",
+)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default=None)
-def run_daemon_command(home: Home, peer_listen: str | None, http_listen: str | None, log_level: str | None) -> None:
+def run_daemon_command(
+    home: Home, peer_listen: str | None, http_listen: str | None, role: str, log_level: str | None
+) -> None:
     """Run the daemon until ctrl-C or SIGTERM.
+
+    A messaging process speaks with peers and serves the HTTP API; any number of
+    workers pay and claim. See docs/workers.md.
 
     The log goes to standard error. Flags win over LNRECUR_* variables, variables over config.toml.
     """
@@ -33,4 +45,4 @@ def run_daemon_command(home: Home, peer_listen: str | None, http_listen: str | N
         "httpcore",
     ):  # they would tell every question to a money node, and at debug how it is asked
         logging.getLogger(library).setLevel(logging.WARNING)
-    asyncio.run(run_daemon(home, settings, lambda line: click.echo(line)))
+    asyncio.run(run_daemon(home, settings, ProcessRole(role), lambda line: click.echo(line)))

@@ -13,6 +13,7 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ _ENVIRONMENT: Final = "LNRECUR_"
 _OPENING_SAT: Final = 1_000_000
 _OPENING_SAT_MAX: Final = 21_000_000 * 100_000_000
 _DIGITS_MAX: Final = 20
+_LEASE_RANGE: Final = (2, 3600)
 _PORT_DIGITS_MAX: Final = 5
 
 
@@ -80,6 +82,10 @@ class Settings:
     """Onion messages that are passed on for one peer at once."""
     relay_every_ms: int = 250
     """Milliseconds until one more is passed on for it."""
+    database: str = ""
+    """A PostgreSQL database, postgresql://USER@HOST:PORT/NAME; empty: a SQLite file among the daemon's own."""
+    lease_s: int = 20
+    """Seconds after which a worker of a shared database that shows no life is taken for dead."""
     money_node: str = "playmoney"
     """Which node moves the money: playmoney (embedded, worth nothing) or lnd."""
     lnd_url: str = "https://127.0.0.1:8080"
@@ -127,6 +133,17 @@ class Settings:
     def peer_addresses(self) -> tuple[PeerAddress, ...]:
         """The peers to keep."""
         return tuple(parse_address(text) for text in self.peers)
+
+
+class ProcessRole(StrEnum):
+    """What a process takes on."""
+
+    ALL = "all"
+    """Everything."""
+    MESSAGING = "messaging"
+    """Peers, requests, receipts and the HTTP API; the deeds at the money node are left to workers."""
+    WORKER = "worker"
+    """Wakes subscriptions and does the deeds at the money node; several may work on one database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,12 +319,14 @@ def _check_whole(settings: Settings, sources: Mapping[str, str]) -> None:
         for value in values:
             if _host_and_port(value) is None:
                 raise refuse(key, f"is HOST:PORT, not {value!r}")
+    if settings.database and not settings.database.startswith("postgresql://"):  # not repeated: it may hold a password
+        raise refuse("database", "is postgresql://USER@HOST:PORT/NAME, or empty for a file of the daemon's own")
     try:
         check_peer_settings(settings)
         check_rate_settings(settings)
     except UsageError as error:
         raise refuse(error.field or "peers", str(error)) from error
-    for key, (least, most) in {**RANGES, **PEER_RANGES, **RATE_RANGES}.items():
+    for key, (least, most) in {**RANGES, **PEER_RANGES, **RATE_RANGES, "lease_s": _LEASE_RANGE}.items():
         if not least <= (value := getattr(settings, key)) <= most:
             raise refuse(key, f"is from {least} to {most}, not {value}")
     for key, what, parse in _LISTS:

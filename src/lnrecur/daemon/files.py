@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import re
 import secrets
@@ -18,9 +19,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from lnrecur.daemon.config import Home
+import platformdirs
+
+from lnrecur.daemon.config import APP, Home
 from lnrecur.errors import Fault, LnrecurError, UsageError
 
+_LOG = logging.getLogger("lnrecur.files")
 SEED_SIZE: Final = 32
 TOKEN_SIZE: Final = 32
 _TOKEN: Final = re.compile(r"[!-~]{32,}")
@@ -121,6 +125,41 @@ class DaemonLock:
         """Let go; what was told is no longer true."""
         os.ftruncate(self._file, 0)
         os.close(self._file)
+
+
+class SeedLock:
+    """Held while a daemon of a seed runs, so that a copy of its folder does not start beside it.
+
+    Two daemons of one seed would answer for the same offers and pay the same subscriptions out of two stores. The lock
+    is in the user's data folder: a second daemon of another user, or on another machine, is not seen. A user without
+    such a folder goes without.
+    """
+
+    def __init__(self, node_id: bytes) -> None:
+        """Take the lock.
+
+        Raises:
+            AlreadyRunning: somebody holds it.
+        """
+        folder = platformdirs.user_data_path(APP) / "running"
+        self._file: int | None = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = os.open(folder / f"{node_id.hex()}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            _LOG.warning("no other daemon of this seed would be noticed: %s", error)
+            return
+        if not _lock(self._file, fcntl.LOCK_EX):
+            os.close(self._file)
+            told = "a daemon with this seed runs already, from another folder"
+            raise AlreadyRunning(f"{told}: node {node_id.hex()}")
+
+    def __enter__(self) -> SeedLock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            os.close(self._file)
 
 
 def running_daemon(home: Home) -> dict[str, str] | None:

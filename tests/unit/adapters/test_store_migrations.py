@@ -17,7 +17,12 @@ from sqlalchemy import Engine, MetaData, create_engine, inspect, text
 from helpers.postgresql import PostgresServer
 from lnrecur.adapters.postgresql import open_postgresql
 from lnrecur.adapters.sqlite import open_sqlite
-from lnrecur.adapters.store import MigrationFailed, SqlRecurrenceManager, open_sqlite_manager
+from lnrecur.adapters.store import (
+    MigrationFailed,
+    SqlRecurrenceManager,
+    open_postgresql_manager,
+    open_sqlite_manager,
+)
 from lnrecur.adapters.store.errors import store_errors
 from lnrecur.adapters.store.migrations import keeping_ids
 from lnrecur.adapters.store.schema import SCHEMA_VERSION, metadata
@@ -267,3 +272,15 @@ def test_ids_are_kept_when_a_table_is_copied(old_file: Path) -> None:
     with engine.connect() as db:
         assert db.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'")).scalars().all() == [6]
     engine.dispose()
+
+
+def test_tables_that_an_older_lnrecur_works_on_are_not_migrated(postgres: PostgresServer) -> None:
+    url = postgres.url(postgres.new_database())
+    older = open_postgresql(url, name="lnrecur schema 1")
+    migrate_from_nothing(older, 1)
+    with older.connect() as working:
+        working.execute(text("SELECT 1"))
+        with pytest.raises(MigrationFailed, match="1 connections of another version of lnrecur are open"):
+            open_postgresql_manager(url)
+    older.dispose()
+    open_postgresql_manager(url).close()

@@ -10,7 +10,7 @@ from lnrecur.adapters.postgresql import open_postgresql
 from lnrecur.adapters.sqlite import BUSY_TIMEOUT_MS, open_sqlite
 from lnrecur.adapters.store.errors import store_errors
 from lnrecur.adapters.store.manager import SqlRecurrenceManager
-from lnrecur.adapters.store.versions import bring_up_to_date
+from lnrecur.adapters.store.versions import CONNECTION_NAME, bring_up_to_date
 
 
 def open_sqlite_manager(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> SqlRecurrenceManager:
@@ -38,11 +38,11 @@ def open_postgresql_manager(url: str) -> SqlRecurrenceManager:
         UsageError: `url` is no address of one, or psycopg is not installed.
         StoreUnavailable: the server does not answer, or does not let us in.
         WrongSchemaVersion: a newer lnrecur wrote it.
-        MigrationFailed: an older one did, and its tables could not be brought to our version.
+        MigrationFailed: an older one did, and its tables could not be brought to our version, or are in use.
         NotAStore: it is another program's database.
     """
     with store_errors():
-        return _on(open_postgresql(url))
+        return _on(open_postgresql(url, name=CONNECTION_NAME))
 
 
 def _on(engine: Engine) -> SqlRecurrenceManager:

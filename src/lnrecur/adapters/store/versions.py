@@ -12,13 +12,30 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, inspect, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    func,
+    inspect,
+    literal_column,
+    select,
+    table,
+    text,
+)
 
 from lnrecur.adapters.store.errors import MigrationFailed, NotAStore, WrongSchemaVersion
 from lnrecur.adapters.store.schema import SCHEMA_VERSION, metadata
 from lnrecur.adapters.store.schema import settings as settings_table
-from lnrecur.adapters.transactions import SCHEMA_LOCK, hold_alone, writing
+from lnrecur.adapters.transactions import POSTGRESQL, SCHEMA_LOCK, hold_alone, writing
 
+_CONNECTIONS: Final = "lnrecur schema "
+CONNECTION_NAME: Final = f"{_CONNECTIONS}{SCHEMA_VERSION}"
+"""What a PostgreSQL server knows our connections by."""
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 _OLD_VERSION_KEY: Final = "schema_version"
 
@@ -49,6 +66,7 @@ def bring_up_to_date(engine: Engine, *, migrations: Path = MIGRATIONS, to: int =
         elif found > to:
             raise WrongSchemaVersion(found, to)
         elif found < to:
+            _check_unused(db)
             _migrate(db, migrations, found, to)
 
 
@@ -84,6 +102,23 @@ def stamp(db: Connection, version: int) -> None:
     """Say in a database without a version that its tables are of this one."""
     _own.create_all(db, checkfirst=False)
     db.execute(_version.insert().values(version_num=revision_name(version)))
+
+
+def _check_unused(db: Connection) -> None:
+    """Nobody of an older version goes on working on tables that are not its own any more.
+
+    Raises:
+        MigrationFailed: somebody is connected.
+    """
+    if db.dialect.name != POSTGRESQL:
+        return  # a daemon has its file to itself
+    here = text("datname = current_database() AND pid <> pg_backend_pid()")
+    name: ColumnElement[str] = literal_column("application_name", String)
+    others = select(func.count()).select_from(table("pg_stat_activity")).where(here)
+    others = others.where(name.like(f"{_CONNECTIONS}%"), name != CONNECTION_NAME)
+    if count := db.execute(others).scalar_one():
+        told = f"{count} connections of another version of lnrecur are open: stop all its processes first"
+        raise MigrationFailed(f"{told}; nothing was changed")
 
 
 def _migrate(db: Connection, migrations: Path, found: int, to: int) -> None:

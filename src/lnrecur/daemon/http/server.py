@@ -35,6 +35,25 @@ def stop_on_signals() -> asyncio.Event:
     return stop
 
 
+async def run_until_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
+    """Let `work` run until `stop` is set.
+
+    Raises:
+        Exception: what ended the work before its time.
+    """
+    working = asyncio.create_task(work, name="services")
+    waiting = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        working.cancel()
+        waiting.cancel()
+        await asyncio.gather(working, waiting, return_exceptions=True)
+        _LOG.info("stopped")
+
+
 class _Uvicorn(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

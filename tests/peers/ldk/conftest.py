@@ -53,27 +53,26 @@ def ldk_installed() -> None:
 async def ldk(ldk_installed: None) -> AsyncIterator[LdkNodes]:
     began = time.monotonic()
     payer, payee = await asyncio.gather(*[LdkSidecar.start(bytes([index]) * 32, START) for index in (0x11, 0x12)])
-    started = time.monotonic()
-    await open_channel(payer, payee)
-    for node in (payer, payee):
-        await node.call("announce")
-    _facts.append(f"{payer.version.banner}, node {payer.version.node}")
-    _facts.append(
-        f"2 nodes started in {started - began:.1f} s, channel usable {time.monotonic() - started:.1f} s later"
-    )
-    yield LdkNodes(payer, payee)
-    claimed = sum(len(node.told_since(0, "payment_claimed")) for node in (payer, payee))
-    memory = [await node.call("memory") for node in (payer, payee)]
-    _facts.append(f"{claimed} payments claimed over the channel of {CHANNEL_SAT} sat")
-    _facts.append(
-        f"memory at the end: {memory[0]} and {memory[1]} MB; {time.monotonic() - began:.1f} s from start to end"
-    )
-    await asyncio.gather(payer.stop(), payee.stop())
+    try:
+        started = time.monotonic()
+        await open_channel(payer, payee)
+        usable = time.monotonic()
+        for node in (payer, payee):
+            await node.call("announce")
+        _facts.append(f"{payer.version.banner}, node {payer.version.node}")
+        _facts.append(f"2 nodes started in {started - began:.1f} s, channel usable {usable - started:.1f} s later")
+        yield LdkNodes(payer, payee)
+        claimed = sum(len(node.told_since(0, "payment_claimed")) for node in (payer, payee))
+        memory = [str(await node.call("memory")) for node in (payer, payee)]
+        _facts.append(f"{claimed} payments claimed over the channel of {CHANNEL_SAT} sat")
+        _facts.append(f"{time.monotonic() - began:.1f} s from start to end; memory then {' and '.join(memory)} MB")
+    finally:
+        await asyncio.gather(payer.stop(), payee.stop())
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def lone_ldk(ldk_installed: None) -> AsyncIterator[LdkSidecar]:
-    """A third node: without channels, and one that pays and refuses by itself."""
-    node = await LdkSidecar.start(b"\x13" * 32, START, automatic=True)
+    """A third node, without channels and unable to have any: it relays, sells and buys by messages alone."""
+    node = await LdkSidecar.start(b"\x13" * 32, START, channels=False)
     yield node
     await node.stop()

@@ -17,6 +17,7 @@ from lnrecur.values import BITCOIN, REGTEST
 from peers.ldk.hand import Hand
 from peers.ldk.house import address_of, eventually
 from peers.ldk.nodes import LdkNodes, connected
+from peers.ldk.sidecar import LdkSidecar
 
 REQUIRED_BY_LDK = {0: "data_loss_protect", 8: "var_onion", 12: "static_remotekey", 14: "payment_secret"}
 QUIET_SECONDS = 0.3
@@ -115,6 +116,16 @@ async def test_without_one_of_the_features_it_requires_ldk_hangs_up(
     with pytest.raises(PeerUnreachable, match="hung up before its init"):
         async with reached(ldk):
             pass
+
+
+@pytest.mark.parametrize("even_bits", [tuple(REQUIRED_BY_LDK), (*REQUIRED_BY_LDK, ONION_MESSAGES)], ids=["39", "none"])
+async def test_an_ldk_without_channels_demands_no_feature(
+    lone_ldk: LdkSidecar, monkeypatch: pytest.MonkeyPatch, even_bits: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(peer_module, "OFFERED", without(*even_bits))
+    hand = await Hand.reach(lone_ldk)
+    await connected(lone_ldk, hand.node_id)
+    await hand.close()
 
 
 async def test_of_another_chain_ldk_hangs_up(ldk: LdkNodes) -> None:

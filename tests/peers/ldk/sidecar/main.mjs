@@ -15,9 +15,9 @@ import { bytes, hex } from "./values.mjs";
 const say = (message) => process.stdout.write(JSON.stringify(message) + "\n");
 let commands = { start };
 
-function start({ seed, time, automatic, channels }) {
+function start({ seed, time, channels }) {
   const tell = (event, data) => say({ event, ...data });
-  const node = new Node({ seed: bytes(seed), time, automatic, channels }, tell, (text) => console.error(text));
+  const node = new Node({ seed: bytes(seed), time, channels }, tell, (text) => console.error(text));
   commands = commandsOf(node);
   const memory_mb = Math.round(process.memoryUsage().rss / 2 ** 20);
   return { node_id: hex(node.id), banner, node: process.version, memory_mb };

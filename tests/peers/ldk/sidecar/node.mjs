@@ -12,8 +12,11 @@ const DUST_MAX_MSAT = 1_000_000_000n; // the tests hold many small payments; LDK
 const PUMP_EVERY_MS = 50;
 
 export class Node {
-  /** `tell(name, data)` is called with what happens, `log(text)` with what LDK logs. */
-  constructor({ seed, time, automatic = false, channels = true }, tell, log) {
+  /**
+   * `channels: false` makes a node that has no channels and speaks of none with its peers. `tell(name, data)` is called
+   * with what happens, `log(text)` with what LDK logs.
+   */
+  constructor({ seed, time, channels = true }, tell, log) {
     this.tell = tell;
     const logger = ldk.Logger.new_impl({ log: (record) => log(`${record.get_module_path()}: ${record.get_args()}`) });
     const keys = ldk.KeysManager.constructor_new(seed, BigInt(time), randomBytes(4).readUInt32LE());
@@ -24,7 +27,7 @@ export class Node {
     this.graph = ldk.NetworkGraph.constructor_new(ldk.Network.LDKNetwork_Regtest, logger);
     this.monitors = this.#chainMonitor(logger);
     const messageRouter = ldk.DefaultMessageRouter.constructor_new(this.graph, this.entropy).as_MessageRouter();
-    this.manager = this.#channelManager(keys, logger, messageRouter, time, automatic);
+    this.manager = this.#channelManager(keys, logger, messageRouter, time);
     const ignorer = ldk.IgnoringMessageHandler.constructor_new();
     this.messages = ldk.OnionMessenger.constructor_new(
       this.entropy,
@@ -69,9 +72,9 @@ export class Node {
     return ldk.ChainMonitor.constructor_new(noFilter, this.broadcaster, logger, this.fees, persist);
   }
 
-  #channelManager(keys, logger, messageRouter, time, automatic) {
+  #channelManager(keys, logger, messageRouter, time) {
     const config = ldk.UserConfig.constructor_default();
-    config.set_manually_handle_bolt12_invoices(!automatic);
+    config.set_manually_handle_bolt12_invoices(true);
     const handshake = ldk.ChannelHandshakeConfig.constructor_default();
     handshake.set_minimum_depth(1);
     handshake.set_our_htlc_minimum_msat(1n);

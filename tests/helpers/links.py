@@ -119,8 +119,10 @@ async def bob_as(
     behave: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> AsyncIterator[PeerAddress]:
     """Something that listens as BOB and is no link."""
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         try:
             await behave(reader, writer)
         finally:
@@ -129,3 +131,5 @@ async def bob_as(
     server = await asyncio.start_server(serve, HOST, 0)
     async with server:
         yield PeerAddress(NodeId(BOB.point), HOST, server.sockets[0].getsockname()[1])
+        for writer in writers:  # from Python 3.12 on a server waits for its connections when it closes
+            writer.transport.abort()

@@ -52,7 +52,7 @@ def add_command(address: str, home: Home, as_json: bool) -> None:
         limits = "" if told["onion_messages"] else ", but it takes no onion messages from us"
         click.echo(f"{named}: connected{limits}; it is kept from now on")
         return
-    click.echo(f"{named}: kept, but not connected: {printable(told['problem'])}")
+    click.echo(f"{named}: kept, but not connected: {_without_address(told['problem'], told)}")
     click.echo(f"It is dialled again until it answers; `lnrecur peers remove {named}` gives up.")
 
 
@@ -76,11 +76,17 @@ def _row(peer: dict[str, Any]) -> list[str]:
     return [peer["node_id"][:_ID_SHOWN], where, _KEPT[peer["kept"]], _state(peer), onion_messages, *counts]
 
 
+def _without_address(reason: str, peer: dict[str, Any]) -> str:
+    """A reason beside the address that it begins with."""
+    return printable(reason).removeprefix(f"{peer['address']}: ")
+
+
 def _state(peer: dict[str, Any]) -> str:
     if peer["connected"]:
         by = "we dialled" if peer["direction"] == "outbound" else "it dialled us"
         return f"connected since {local_time(peer['connected_since'])}, {by}"
-    reason = f" ({printable(peer['last_reason'])[:_REASON_SHOWN]})" if peer["last_reason"] else ""
+    told = _without_address(peer["last_reason"] or "", peer)
+    reason = f" ({told[:_REASON_SHOWN]})" if told else ""
     if peer["next_dial_at"] is None:
         return f"being dialled{reason}"
     return f"next attempt {local_time(peer['next_dial_at'])}{reason}"

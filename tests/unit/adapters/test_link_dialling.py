@@ -17,7 +17,7 @@ HIDDEN = "exampleexampleexampleexampleexampleexampleexampleexample.onion"
 TOR = {HIDDEN: HOST, "payee.example": HOST}
 
 
-def _through(proxy: SocksServer, *, everything: bool = False, seconds: float = 5.0) -> LinkSettings:
+def _through(proxy: SocksServer, *, everything: bool = False, seconds: float = 30.0) -> LinkSettings:
     return replace(SETTINGS, proxy=ProxySettings(HOST, proxy.port, everything, seconds))
 
 

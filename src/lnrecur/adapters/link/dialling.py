@@ -7,6 +7,7 @@ so nobody who watches this machine's name server learns whom we dial.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from typing import Final
 
@@ -44,10 +45,17 @@ async def open_streams(address: PeerAddress, settings: LinkSettings) -> Streams:
     except CryptoError as error:
         raise PeerUnreachable(f"{address}: {error}") from error
     except (OSError, ValueError, OverflowError, ProxyError) as error:
-        reason = f"no connection within {seconds:g} s" if limit.expired() else str(error)
+        reason = f"no connection within {seconds:g} s" if limit.expired() else _why(error)
         raise PeerUnreachable(f"{address}: {reason}{way}") from error
     limit_buffers(streams[1].get_extra_info("socket"))
     return streams
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno is not None:
+        told = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno)
+        return str(told).lower()
+    return str(error)
 
 
 def limit_buffers(sock: socket.socket) -> None:

@@ -57,7 +57,7 @@ class FairHandling:
     @property
     def running(self) -> int:
         """How many handlers there are."""
-        return len(self._tasks)
+        return sum(not task.done() for task in self._tasks)
 
     def use(self, handler: OnionMessageHandler) -> None:
         """Name the handler."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lnrecur.adapters.entropy import SystemEntropy
 from lnrecur.bolt12 import Dialect, Offer, OfferTerms, Recurrence, TimeUnit, write_offer
 from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
 from lnrecur.bolt12.errors import Bolt12Error
@@ -105,3 +106,45 @@ async def test_an_offer_of_ours_without_description_is_none_for_ldk_either(ldk: 
     cut = described.replace(b"\x0a\x07a thing", b"")
     with pytest.raises(LdkRefused):
         await ldk.payer.call("parse_offer", offer=cut.hex())
+
+
+async def asks(ldk: LdkNodes, offer: Offer | bytes, **terms: Any) -> None:
+    """Have LDK ask for an invoice; there is no way to this issuer, which LDK says to its log alone."""
+    payment_id = SystemEntropy().take(32).hex()
+    data = offer if isinstance(offer, bytes) else offer.to_bytes()
+    await ldk.payer.call("pay_offer", offer=data.hex(), payment_id=payment_id, **terms)
+
+
+NOT_ASKED: dict[str, tuple[Callable[[], Offer | bytes], dict[str, Any]]] = {
+    "UnsupportedCurrency": (lambda: ours(amount=995, currency="EUR"), {}),
+    "UnsupportedChain": (lambda: ours(chains=None), {}),
+    "UnknownRequiredFeatures": (lambda: bytes.fromhex(TABLE["feature even unknown 100"]["hex"]), {}),
+    "MissingAmount": (lambda: ours(amount=None), {}),
+    "InsufficientAmount": (ours, {"amount_msat": 9_999}),
+    "UnexpectedQuantity": (ours, {"quantity": 2}),
+    "MissingQuantity": (lambda: ours(quantity_max=10), {}),
+    "InvalidQuantity": (lambda: ours(quantity_max=10), {"quantity": 11}),
+}
+"""What LDK reads but asks no invoice for, by the error it names."""
+
+ASKED: dict[str, tuple[Callable[[], Offer], dict[str, Any]]] = {
+    "at its price": (ours, {}),
+    "above its price": (ours, {"amount_msat": 20_000}),
+    "of a quantity": (lambda: ours(quantity_max=10), {"quantity": 10}),
+    "of any amount": (lambda: ours(amount=None), {"amount_msat": 1}),
+    "that has expired": (lambda: ours(absolute_expiry=1), {}),  # this build has no clock
+    "with an optional recurrence": (lambda: ours(replace(MONTHLY, optional=True)), {}),
+}
+
+
+@pytest.mark.parametrize("error", NOT_ASKED)
+async def test_ldk_asks_no_invoice_for_what_it_cannot_pay_and_says_why(ldk: LdkNodes, error: str) -> None:
+    make, terms = NOT_ASKED[error]
+    with pytest.raises(LdkRefused, match=f"LDKBolt12SemanticError_{error}"):
+        await asks(ldk, make(), **terms)
+
+
+@pytest.mark.parametrize("name", ASKED)
+async def test_ldk_would_pay_an_offer(ldk: LdkNodes, name: str) -> None:
+    make, terms = ASKED[name]
+    await asks(ldk, make(), **terms)

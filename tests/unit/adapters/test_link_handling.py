@@ -31,13 +31,13 @@ class Handler:
         self.done.append((sender, message))
 
 
-def _lane(number: int, bytes_max: int = 10**6) -> Lane:
-    return Lane(NodeId(bytes([number]) * 33), bytes_max)
+def _lane(number: int, quota: int = 2, bytes_max: int = 10**6) -> Lane:
+    return Lane(NodeId(bytes([number]) * 33), bytes_max, quota)
 
 
 @asynccontextmanager
-async def _handling(per_peer: int = 2, shared: int = 3) -> AsyncIterator[tuple[FairHandling, Handler]]:
-    handling, handler = FairHandling(HandlingLimits(per_peer, shared)), Handler()
+async def _handling(shared: int = 3) -> AsyncIterator[tuple[FairHandling, Handler]]:
+    handling, handler = FairHandling(HandlingLimits(shared=shared)), Handler()
     handling.use(handler)
     try:
         yield handling, handler
@@ -64,8 +64,8 @@ async def test_a_slow_handling_holds_up_nobody_else_however_many_lanes_there_are
 
 
 async def test_messages_of_a_lane_begin_in_their_order() -> None:
-    async with _handling(per_peer=8, shared=64) as (handling, handler):
-        lane = _lane(1)
+    async with _handling(shared=64) as (handling, handler):
+        lane = _lane(1, quota=8)
         for number in range(200):
             handling.put(lane, onion_message(number))
         await until(lambda: len(handler.done) == 200)
@@ -73,7 +73,7 @@ async def test_messages_of_a_lane_begin_in_their_order() -> None:
 
 
 async def test_a_lane_has_no_more_handlers_than_its_quota() -> None:
-    async with _handling(per_peer=2, shared=100) as (handling, handler):
+    async with _handling(shared=100) as (handling, handler):
         lane = _lane(1)
         handler.slow = {lane.sender}
         for number in range(9):
@@ -85,8 +85,8 @@ async def test_a_lane_has_no_more_handlers_than_its_quota() -> None:
 
 
 async def test_lanes_that_wait_for_the_pool_are_served_in_turn() -> None:
-    async with _handling(per_peer=3, shared=1) as (handling, handler):
-        lanes = [_lane(number) for number in (1, 2)]
+    async with _handling(shared=1) as (handling, handler):
+        lanes = [_lane(number, quota=3) for number in (1, 2)]
         handler.slow = {lane.sender for lane in lanes}
         for lane in lanes:
             for number in range(6):
@@ -101,8 +101,8 @@ async def test_lanes_that_wait_for_the_pool_are_served_in_turn() -> None:
 
 
 async def test_a_full_lane_drops_what_comes_on_top_and_has_room_again_later() -> None:
-    async with _handling(per_peer=1) as (handling, handler):
-        lane = _lane(1, bytes_max=3 * (1304 + 512))
+    async with _handling() as (handling, handler):
+        lane = _lane(1, quota=1, bytes_max=3 * (1304 + 512))
         handler.slow = {lane.sender}
         assert [handling.put(lane, onion_message(number)) for number in range(4)] == [True, True, True, False]
         handler.release.set()
@@ -112,7 +112,7 @@ async def test_a_full_lane_drops_what_comes_on_top_and_has_room_again_later() ->
 
 
 async def test_when_a_connection_ends_its_waiting_messages_go_and_its_running_ones_finish() -> None:
-    async with _handling(per_peer=2) as (handling, handler):
+    async with _handling() as (handling, handler):
         lane = _lane(1)
         handler.slow = {lane.sender}
         for number in range(5):
@@ -126,7 +126,7 @@ async def test_when_a_connection_ends_its_waiting_messages_go_and_its_running_on
 
 
 async def test_connections_that_come_and_go_do_not_pile_up_handlers() -> None:
-    async with _handling(per_peer=2, shared=4) as (handling, handler):
+    async with _handling(shared=4) as (handling, handler):
         for number in range(100):
             lane = _lane(number)
             handler.slow.add(lane.sender)
@@ -140,15 +140,15 @@ async def test_connections_that_come_and_go_do_not_pile_up_handlers() -> None:
 
 
 async def test_the_pool_is_whole_again_after_all_that() -> None:
-    async with _handling(per_peer=3, shared=2) as (handling, handler):
+    async with _handling(shared=2) as (handling, handler):
         for number in range(20):
-            lane = _lane(number)
+            lane = _lane(number, quota=3)
             for count in range(4):
                 handling.put(lane, onion_message(count))
             if number % 2:
                 handling.end(lane)
         await until(lambda: handling.running == 0)
-        last = _lane(99)
+        last = _lane(99, quota=3)
         handler.slow = {last.sender}
         handler.begun.clear()
         for number in range(9):
@@ -164,9 +164,9 @@ async def test_an_error_of_the_handler_ends_no_lane(caplog: pytest.LogCaptureFix
         handled.append(message)
         raise UsageError("not like this") if len(handled) == 1 else ZeroDivisionError
 
-    handling = FairHandling(HandlingLimits(per_peer=1))
+    handling = FairHandling(HandlingLimits())
     handling.use(fail)
-    lane = _lane(1)
+    lane = _lane(1, quota=1)
     for number in range(3):
         handling.put(lane, onion_message(number))
     await until(lambda: len(handled) == 3)

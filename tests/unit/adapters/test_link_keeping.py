@@ -99,6 +99,21 @@ async def test_naming_a_kept_peer_again_dials_it_at_once() -> None:
         await until(lambda: alice.peers() == {bob.node_id})
 
 
+async def test_a_peer_that_moved_is_dialled_at_its_new_place_though_a_dial_to_the_old_one_is_under_way() -> None:
+    async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with open_link(ALICE, SLOW) as (alice, _), open_link(BOB) as (bob, _), bob_as(silent) as old:
+        alice.start()
+        alice.keep(old)
+        await until(lambda: bool(alice._connections))
+        new = await address_of(bob)
+        alice.keep(new)
+        await alice.reach(new)
+        assert alice.peers() == {bob.node_id}
+        await until(lambda: len(alice._connections) == 1)
+
+
 async def test_no_more_peers_are_kept_than_may_be() -> None:
     async with open_link(ALICE, replace(SETTINGS, kept_max=1)) as (alice, _):
         alice.keep(_nowhere())

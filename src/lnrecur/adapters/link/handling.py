@@ -3,8 +3,9 @@
 A handler may wait for a money node for many seconds, so several run at once, within bounds that are proven here:
 
 - Every connection has a lane. The first message of a lane always starts at once: no lane waits for another one.
-- A lane may have up to `per_peer` handlers. All beyond the first come out of a pool of `shared` ones; lanes that wait
-  for the pool are served in turn. Messages of one lane start in the order in which they came.
+- A lane may have up to `per_peer` handlers, and `per_chosen_peer` where we dialled the peer or keep it. All beyond the
+  first come out of a pool of `shared` ones; lanes that wait for the pool are served in turn. Messages of one lane start
+  in the order in which they came.
 - A lane holds messages (waiting and being handled) up to its connection's `inbox_max_bytes`; more is dropped.
 - When a connection ends its waiting messages are dropped. What is being handled goes on, because its answer may travel
   another way; of such orphans there are at most `shared`, beyond that the oldest is cancelled.
@@ -36,6 +37,7 @@ class Lane:
 
     sender: NodeId
     bytes_max: int
+    handlers_max: int
     bytes_held: int = 0
     waiting: deque[OnionMessage] = field(default_factory=deque)
     running: set[asyncio.Task[None]] = field(default_factory=set)
@@ -102,7 +104,7 @@ class FairHandling:
     def _start_what_may(self, lane: Lane) -> None:
         if lane.waiting and not lane.running:
             self._start_one(lane)
-        if lane.waiting and len(lane.running) < self._limits.per_peer:
+        if lane.waiting and len(lane.running) < lane.handlers_max:
             self._hungry.setdefault(lane)
         self._feed_the_hungry()
 
@@ -133,7 +135,7 @@ class FairHandling:
         while self._hungry and self._shared < self._limits.shared:
             lane = next(iter(self._hungry))
             del self._hungry[lane]
-            if lane.waiting and len(lane.running) < self._limits.per_peer:
+            if lane.waiting and len(lane.running) < lane.handlers_max:
                 self._start_one(lane)
                 self._hungry[lane] = None  # behind the others
 

@@ -77,6 +77,8 @@ class HandlingLimits:
     """How many messages are handled at a time; see `handling.py`."""
 
     per_peer: int = 8
+    per_chosen_peer: int = 32
+    """For peers that we dialled or keep: they may forward the messages of many."""
     shared: int = 64
 
 
@@ -101,7 +103,7 @@ class LinkSettings:
     from_strangers: InflowLimits = field(default_factory=InflowLimits)
     """For peers that dialled us."""
     from_chosen: InflowLimits = InflowLimits(Rate(1024 * 1024, 4 * 1024 * 1024), Rate(50, 500), Rate(5, 5000))
-    """For peers that we dialled or keep: they may forward the messages of many."""
+    """For peers that we dialled or keep."""
     handling: HandlingLimits = field(default_factory=HandlingLimits)
     connect_seconds: float = 10.0
     proxy: ProxySettings | None = None

@@ -142,7 +142,11 @@ class TcpPeerLink:
         Raises:
             UsageError: as many peers are kept as may be.
         """
+        known = self._keeper.get(address.node_id)
+        moved = known is not None and known.address != address
         self._keeper.keep(address)
+        if moved and (dial := self._dials.pop(address.node_id, None)) is not None:
+            dial.cancel()  # it goes where the peer no longer is
         connection = self._alive(address.node_id)
         if connection is not None:
             self._treat_as_chosen(connection, address.node_id)
@@ -216,7 +220,8 @@ class TcpPeerLink:
             raise PeerUnreachable(f"{address}: {connection.over_because}")
 
     def _dial_is_done(self, node: NodeId, dial: asyncio.Task[None]) -> None:
-        del self._dials[node]
+        if self._dials.get(node) is dial:
+            del self._dials[node]
         if not dial.cancelled():
             dial.exception()  # every waiter may have been cancelled; then it counts as seen all the same
 
@@ -280,7 +285,9 @@ class TcpPeerLink:
         if not self._admission.has_room(connection, older, self._peers.values()):
             return
         _log.info("connected %s %s at %s", "to" if connection.outbound else "by", node.hex(), connection.where)
-        connection.lane = Lane(node, self._settings.flow.inbox_max_bytes)
+        handling = self._settings.handling
+        quota = handling.per_chosen_peer if connection.outbound else handling.per_peer
+        connection.lane = Lane(node, self._settings.flow.inbox_max_bytes, quota)
         self._peers[node] = connection
         if node in self._keeper:
             self._treat_as_chosen(connection, node)
@@ -304,6 +311,8 @@ class TcpPeerLink:
             kept.counters.add(connection.counters)
             connection.counters = kept.counters
             connection.inflow.use(self._settings.from_chosen, asyncio.get_running_loop().time())
+            if connection.lane is not None:
+                connection.lane.handlers_max = self._settings.handling.per_chosen_peer
 
     def _take(self, connection: PeerConnection, message: OnionMessage) -> None:
         if connection.lane is None or not connection.open:

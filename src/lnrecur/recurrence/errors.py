@@ -27,5 +27,11 @@ class ContextError(RecurrenceError):
     fault = Fault.PEER
 
 
+class StateRefused(RecurrenceError):
+    """A request brought back a state that we did not give to this payer, or not for this request (V9)."""
+
+    fault = Fault.PEER
+
+
 class ImpossibleTransition(RecurrenceError):
     """A step led where the transition table does not allow: a bug of ours, stopped before anything was stored."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import Any, ClassVar, Final
 
 from lnrecur.bolt12 import fields
@@ -15,6 +17,7 @@ from lnrecur.onion.payment_path import AggregatedTerms, RelayTerms, build_paymen
 from lnrecur.ports import InboundEdge, MoneyNode, MoneyNodeError, NodeInfo, PaymentPath, Receivable, ReceiveOrder
 from lnrecur.recurrence.effects import IssueInvoice
 from lnrecur.recurrence.receive_context import ReceiveContext
+from lnrecur.recurrence.state_token import PaidState
 from lnrecur.service.keyring import Keyring
 from lnrecur.values import Msat, Point, ShortChannelId
 from lnrecur.wire.blinded_path import BlindedPath
@@ -23,6 +26,9 @@ _SECONDS_PER_BLOCK: Final = 600
 _CLTV_SLACK_BLOCKS: Final = 1008
 """A week for shadow delays and slow blocks, as Core Lightning allows."""
 _EDGES_MAX: Final = 3
+_INFO_S_MAX: Final = 5
+"""Real seconds the node has to say what it can do."""
+_LOG = logging.getLogger("lnrecur.invoicing")
 
 
 class NoWayIn(MoneyNodeError):
@@ -37,9 +43,12 @@ class Invoicer:
     def __init__(self, node: MoneyNode, keyring: Keyring) -> None:
         self._node = node
         self._keyring = keyring
+        self._can_hold: bool | None = None
 
-    async def make(self, request: VerifiedInvoiceRequest, issued: IssueInvoice, key: PrivateKey) -> VerifiedInvoice:
-        """Register and sign. `key` is that of invoice_node_id (V7).
+    async def make(
+        self, request: VerifiedInvoiceRequest, issued: IssueInvoice, key: PrivateKey, *, give_state: bool = False
+    ) -> VerifiedInvoice:
+        """Register and sign. `key` is that of invoice_node_id (V7); `give_state` puts our sealed state in (V9).
 
         Raises:
             MoneyNodeError: the node refused or did not answer, or no path to it carries the amount.
@@ -66,7 +75,22 @@ class Invoicer:
         )
         receivable = await self._node.register(order)
         paths = [(path.path, _payinfo(path)) for path in receivable.paths] or await self._build(receivable, issued)
-        return write_invoice(request, _values(issued, receivable, paths, key.point)).sign(key)
+        values = _values(issued, receivable, paths, key.point)
+        if give_state and issued.counter is not None and issued.basetime is not None:
+            paid = PaidState(request.offer_id, request.payer_id, issued.counter, issued.start, issued.basetime)
+            values[fields.INVOICE_RECURRENCE_NEXT_STATE] = paid.seal(self._keyring.states, issued.preimage)
+        return write_invoice(request, values).sign(key)
+
+    async def can_hold(self) -> bool:
+        """Whether the node says that it can fail back a payment that is not wanted; False while it does not answer."""
+        if self._can_hold is None:
+            try:
+                async with asyncio.timeout(_INFO_S_MAX):
+                    self._can_hold = (await self._node.info()).can_hold
+            except (MoneyNodeError, TimeoutError) as error:
+                _LOG.info("whether the money node can hold payments is unknown: %s", str(error) or "no answer")
+                return False
+        return self._can_hold
 
     async def _build(self, receivable: Receivable, issued: IssueInvoice) -> list[tuple[BlindedPath, BlindedPayinfo]]:
         info = await self._node.info()

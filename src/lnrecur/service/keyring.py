@@ -22,6 +22,8 @@ class Keyring:
     """Authenticates our own offers."""
     contexts: bytes = field(repr=False)
     """Seals what travels with a receivable."""
+    states: bytes = field(repr=False)
+    """Seals the states that payers carry for us (V9)."""
 
     @classmethod
     def derive(cls, seed: bytes) -> Keyring:
@@ -32,6 +34,7 @@ class Keyring:
             money=derive_key(seed, "lnrecur play money node key"),
             offers=derive_secret(seed, "lnrecur offers"),
             contexts=derive_secret(seed, "lnrecur receive contexts"),
+            states=derive_secret(seed, "lnrecur subscription states"),
         )
 
     @property

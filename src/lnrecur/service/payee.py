@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from lnrecur.bolt12 import fields
 from lnrecur.bolt12.errors import Bolt12Error, NotSigned
 from lnrecur.bolt12.invoice import VerifiedInvoice
 from lnrecur.bolt12.invoice_error import InvoiceError, error_for, wants_length_in_front, write_invoice_error
@@ -32,10 +33,12 @@ from lnrecur.ports import (
     RecurrenceManager,
 )
 from lnrecur.recurrence.effects import IssueInvoice, Refuse
-from lnrecur.recurrence.inbound_model import CancelArrived, RequestArrived
+from lnrecur.recurrence.errors import StateRefused
+from lnrecur.recurrence.inbound_model import CancelArrived, RequestArrived, Step
 from lnrecur.recurrence.offer_authenticity import is_ours
 from lnrecur.recurrence.offering import OfferPolicy
 from lnrecur.recurrence.rates import ExchangeRate
+from lnrecur.recurrence.state_token import check_order, open_state
 from lnrecur.service.courier import Courier
 from lnrecur.service.invoicing import Invoicer
 from lnrecur.service.keyring import Keyring
@@ -172,7 +175,9 @@ class PayeeService:
     def _remembered(self, request: VerifiedInvoiceRequest, digest: bytes) -> VerifiedInvoice | None:
         """The invoice this request got a short while ago, unless another process has withdrawn it since."""
         answer = self._recent.answer(digest, self._clock.now())
-        if answer is None or self.subscribers.may_be_paid(request.offer_id, request.payer_id, answer.payment_hash):
+        if answer is None or self._brings_state(request):
+            return answer
+        if self.subscribers.may_be_paid(request.offer_id, request.payer_id, answer.payment_hash):
             return answer
         self._recent.forget(answer.payment_hash)
         return None
@@ -203,14 +208,17 @@ class PayeeService:
         except (RateUnavailable, TimeoutError) as error:
             _LOG.warning("no invoice can be made in %s: %s", request.currency, str(error) or "no answer in time")
             return Refuse("rate", f"there is no exchange rate for {request.currency} just now; please ask again later")
-        preimage = Preimage(self._entropy.take(32))
-        event = RequestArrived(request, offering, preimage, rate)
-        step = self.subscribers.apply(request.offer_id, request.payer_id, lambda: event)
+        event = RequestArrived(request, offering, Preimage(self._entropy.take(32)), rate)
+        try:
+            step = await self._step(request, event)
+        except StateRefused as error:
+            field = fields.INVREQ_RECURRENCE_PREV_STATE
+            return Refuse("V9", f"{field.name}: {error}", request.number(field))
         for effect in step.effects:
             if isinstance(effect, Refuse):
                 return effect
             if isinstance(effect, IssueInvoice):
-                return await self._issue(request, effect, delivered)
+                return await self._issue(request, effect, delivered, give_state=offering.policy.give_state)
         return None
 
     async def _rate(self, request: VerifiedInvoiceRequest) -> ExchangeRate | None:
@@ -222,11 +230,36 @@ class PayeeService:
         async with asyncio.timeout(RATE_S_MAX):
             return await self._rates.rate(request.currency)
 
-    async def _issue(self, request: VerifiedInvoiceRequest, issued: IssueInvoice, delivered: Delivered) -> Answered:
+    async def _step(self, request: VerifiedInvoiceRequest, event: RequestArrived) -> Step:
+        """Ask the machine: by what the payer carries for us (V9) if that will do, else by what is stored.
+
+        Where the money node cannot hold a payment, nothing but the store will do: a payment that does not fit could not
+        be failed back.
+
+        Raises:
+            StateRefused: the payer brought a state that is none of ours, or not of this request.
+        """
+        token, counter = request.prev_state, request.counter
+        if token is not None and counter and self._brings_state(request):
+            paid = open_state(self._keyring.states, request.offer_id, request.payer_id, token)
+            state = paid.to_inbound()
+            if paid.counter + 1 != counter:
+                check_order(paid, counter, self.subscribers.stored(request.offer_id, request.payer_id))
+            elif self.subscribers.may_be(state) and await self._invoicer.can_hold():
+                return self.subscribers.answer_from(state, event)
+        return self.subscribers.apply(request.offer_id, request.payer_id, lambda: event)
+
+    def _brings_state(self, request: VerifiedInvoiceRequest) -> bool:
+        """Whether this request comes with a state that we asked its payer to carry (V9)."""
+        return request.prev_state is not None and self.offers.offering(request.offer_id).policy.give_state
+
+    async def _issue(
+        self, request: VerifiedInvoiceRequest, issued: IssueInvoice, delivered: Delivered, *, give_state: bool
+    ) -> Answered:
         key = self.offers.paths.signing_key(request, delivered)
         try:
             async with asyncio.timeout(INVOICE_S_MAX):
-                return await self._invoicer.make(request, issued, key)
+                return await self._invoicer.make(request, issued, key, give_state=give_state)
         except (MoneyNodeError, TimeoutError) as error:
             _LOG.warning("no invoice could be made: %s", str(error) or f"no answer in {INVOICE_S_MAX} seconds")
             return Refuse("node", "the payee's node cannot receive just now; please ask again later")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 from lnrecur.errors import UsageError
@@ -14,6 +15,8 @@ from lnrecur.recurrence.inbound_model import (
     Event,
     Inbound,
     PauseAsked,
+    Phase,
+    RequestArrived,
     ResumeAsked,
     Step,
     WaiveAsked,
@@ -25,6 +28,7 @@ from lnrecur.service.steps import change_of, changes_nothing
 from lnrecur.values import OfferId, PaymentHash, Point
 
 _CONFLICTS_MAX = 10
+_SEEN_MAX = 16_384
 
 
 class Subscribers:
@@ -45,6 +49,7 @@ class Subscribers:
         self._recent = recent
         self._clock = clock
         self._on_change = on_change
+        self._seen: OrderedDict[bytes, tuple[Phase, int, bool]] = OrderedDict()
 
     # --- what the merchant asks --------------------------------------------------------------------------------------
 
@@ -140,9 +145,39 @@ class Subscribers:
                 self._manager.commit_inbound(change)
             except Conflict:
                 continue
+            self._remember(step.state)
             for effect in change.outbox:
                 if isinstance(effect, FailBack):
                     self._recent.forget(effect.payment_hash)
             self._on_change()
             return step
         raise Conflict(f"the subscription of {payer_id.hex()} is changed by others all the time")
+
+    # --- states that payers carry (V9) -------------------------------------------------------------------------------
+
+    def may_be(self, state: Inbound) -> bool:
+        """Whether nothing that we saw of this subscription lately speaks against this being its state.
+
+        Other processes may have seen more: what is answered on this word must still be refused when it is paid.
+        """
+        seen = self._seen.get(state.subscription_id)
+        return seen is None or seen == _standing(state)
+
+    def stored(self, offer_id: OfferId, payer_id: Point) -> Inbound | None:
+        """What is stored of a payer of an offer."""
+        stored = self._manager.inbound(offer_id, payer_id)
+        return None if stored is None else stored.state
+
+    def answer_from(self, state: Inbound, event: RequestArrived) -> Step:
+        """What a request gets if this is the state of its subscription; nothing is looked up, nothing stored."""
+        return inbound.step(state, event, self._clock.now())
+
+    def _remember(self, state: Inbound) -> None:
+        self._seen[state.subscription_id] = _standing(state)
+        self._seen.move_to_end(state.subscription_id)
+        if len(self._seen) > _SEEN_MAX:
+            self._seen.popitem(last=False)
+
+
+def _standing(state: Inbound) -> tuple[Phase, int, bool]:
+    return state.phase, state.next_counter, state.paused_at is not None

@@ -7,14 +7,14 @@ may be paid is for the mandate to say (`recurrence/mandate.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from lnrecur.bolt12 import answer_rules, fields, rules
 from lnrecur.bolt12.codecs import BlindedPayinfo
 from lnrecur.bolt12.errors import Breach, RuleBroken, WritingError
 from lnrecur.bolt12.fields import Field, in_invreq_range, number_table
-from lnrecur.bolt12.invoice_request import InvoiceRequest, signed_stream, verify_message
-from lnrecur.bolt12.message import broken_in_writing, write_fields
+from lnrecur.bolt12.invoice_request import InvoiceRequest, sign_stream, verify_message
+from lnrecur.bolt12.message import broken_in_writing, check_size, read_fields, write_fields
 from lnrecur.bolt12.request_fields import InvoiceRequestFields
 from lnrecur.crypto.keys import PrivateKey
 from lnrecur.values import Msat, PaymentHash, Point, UnixSeconds
@@ -43,6 +43,25 @@ class Invoice(InvoiceRequestFields):
 
     def _check(self) -> None:
         rules.enforce(rules.INVOICE_RULES, self)
+
+    @classmethod
+    def completing(cls, request: InvoiceRequest, records: tuple[TlvRecord, ...]) -> Self:
+        """An unsigned invoice from what it mirrors, which was read already, and its own records, which are read now.
+
+        Raises:
+            WireError: a field stands twice, or longer than MESSAGE_MAX.
+            FieldMalformed: one of the records is not of its field's form.
+            RuleBroken: the invoice as a whole breaks a rule.
+        """
+        own, _ = read_fields(TlvStream(records), cls.TABLE)
+        made = cls.__new__(cls)
+        made.stream = TlvStream((*request.request_records(), *records))
+        check_size(len(made.stream.to_bytes()))
+        mirrored = {name: value for name, value in request.values.items() if name != fields.SIGNATURE.name}
+        made.values = {**mirrored, **own}
+        made.dialect = request.dialect
+        made._check()
+        return made
 
     @property
     def invoice_amount(self) -> Msat:
@@ -129,11 +148,12 @@ class VerifiedInvoice(Invoice):
 
 
 class UnsignedInvoice:
-    """An invoice that is written but not signed."""
+    """An invoice that is written but not signed: what it mirrors, and its own records."""
 
-    __slots__ = ("_records",)
+    __slots__ = ("_records", "_request")
 
-    def __init__(self, records: tuple[TlvRecord, ...]) -> None:
+    def __init__(self, request: InvoiceRequest, records: tuple[TlvRecord, ...]) -> None:
+        self._request = request
         self._records = records
 
     def sign(self, key: PrivateKey) -> VerifiedInvoice:
@@ -143,14 +163,13 @@ class UnsignedInvoice:
             WritingError: a rule is broken, or the key is not invoice_node_id's.
         """
         with broken_in_writing():
-            stream = TlvStream(self._records)
-            unsigned = Invoice(stream)
+            unsigned = Invoice.completing(self._request, self._records)
             rules.enforce(answer_rules.ANSWERING_INVOICE_RULES, unsigned)
         if unsigned.node_id != key.point:
             raise WritingError(
                 "V7", _breach(fields.INVOICE_NODE_ID, "the key that signs is not the key of this node id")
             )
-        return VerifiedInvoice(signed_stream(Invoice.NAME, stream, key))
+        return VerifiedInvoice.with_signature(unsigned, *sign_stream(Invoice.NAME, unsigned.stream, key))
 
 
 def write_invoice(request: InvoiceRequest, values: Mapping[Field[Any], Any]) -> UnsignedInvoice:
@@ -159,7 +178,7 @@ def write_invoice(request: InvoiceRequest, values: Mapping[Field[Any], Any]) -> 
     Raises:
         WritingError: a value does not fit its field.
     """
-    return UnsignedInvoice((*request.request_records(), *write_fields(values, request.dialect)))
+    return UnsignedInvoice(request, tuple(write_fields(values, request.dialect)))
 
 
 def _breach(field: Field[Any], told: str) -> Breach:

@@ -71,7 +71,8 @@ class UnsignedInvoiceRequest:
         if unsigned.payer_id != key.point:
             told = "the key that signs is not the key of invreq_payer_id"
             raise WritingError("BR2", Breach(told, fields.INVREQ_PAYER_ID.name, fields.INVREQ_PAYER_ID.number))
-        return VerifiedInvoiceRequest(signed_stream(InvoiceRequest.NAME, stream, key))
+        made = sign_stream(InvoiceRequest.NAME, stream, key)
+        return VerifiedInvoiceRequest.with_signature(unsigned, *made)
 
 
 def write_invoice_request(
@@ -97,10 +98,10 @@ def write_unprompted_request(values: Mapping[Field[Any], Any]) -> InvoiceRequest
     return request
 
 
-def signed_stream(name: str, stream: TlvStream, key: PrivateKey) -> TlvStream:
-    """A stream with its `signature` added."""
+def sign_stream(name: str, stream: TlvStream, key: PrivateKey) -> tuple[TlvStream, bytes]:
+    """A stream with its `signature` added, and that signature."""
     made = signature.sign(name, signature.merkle_root(stream.records), key)
-    return TlvStream((*stream.records, TlvRecord.of(fields.SIGNATURE.number, made)))
+    return TlvStream((*stream.records, TlvRecord.of(fields.SIGNATURE.number, made))), made
 
 
 def verify_message(message: Bolt12Message, point: bytes) -> None:

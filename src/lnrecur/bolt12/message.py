@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 from lnrecur.bolt12.errors import Bolt12Error, Breach, FieldMalformed, RuleBroken, WritingError
-from lnrecur.bolt12.fields import Dialect, Entry, Field
+from lnrecur.bolt12.fields import SIGNATURE, Dialect, Entry, Field
 from lnrecur.crypto.errors import CryptoError
 from lnrecur.wire.errors import WireError
 from lnrecur.wire.messages import MESSAGE_MAX
@@ -50,7 +50,7 @@ class Bolt12Message:
             FieldMalformed: a known field's bytes are not of its form.
             RuleBroken: a rule of `rules.py` is broken; names rule and field.
         """
-        _check_size(len(stream.to_bytes()))
+        check_size(len(stream.to_bytes()))
         self.stream = stream
         self.values, self.dialect = read_fields(stream, self.TABLE)
         self._check()
@@ -66,7 +66,7 @@ class Bolt12Message:
             WireError: not a TLV stream, or longer than MESSAGE_MAX.
             Bolt12Error: see `__init__`.
         """
-        _check_size(len(data))
+        check_size(len(data))
         return cls(TlvStream.from_bytes(data))
 
     @classmethod
@@ -74,6 +74,13 @@ class Bolt12Message:
         """The same message under a type that says what was proved of it; nothing is read or checked again."""
         more = cls.__new__(cls)
         more.stream, more.values, more.dialect = message.stream, message.values, message.dialect
+        return more
+
+    @classmethod
+    def with_signature(cls, message: Bolt12Message, stream: TlvStream, made: bytes) -> Self:
+        """A message we wrote, checked and signed: `stream` is its own, with the record of the signature `made`."""
+        more = cls.proven(message)
+        more.stream, more.values = stream, {**message.values, SIGNATURE.name: made}
         return more
 
     @classmethod
@@ -115,7 +122,12 @@ class Bolt12Message:
         return f"<{type(self).__name__} {self.to_bytes().hex()[:40]}... {len(self.stream)} fields>"
 
 
-def _check_size(size: int) -> None:
+def check_size(size: int) -> None:
+    """Refuse what no onion message can carry.
+
+    Raises:
+        WireError: it is longer than MESSAGE_MAX.
+    """
     # Requests, invoices and errors travel in onion messages, and a request carries all of its offer. The limit also
     # bounds the points that have to be proven: 1,872 hops of 35 bytes take all of it.
     if size > MESSAGE_MAX:

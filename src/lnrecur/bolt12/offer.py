@@ -19,7 +19,10 @@ from lnrecur.wire.tlv import TlvRecord, TlvStream
 class OfferFields(Bolt12Message):
     """The fields of an offer, wherever they stand: in the offer, or mirrored in a request or an invoice."""
 
-    __slots__ = ()
+    __slots__ = ("_recurrence",)
+
+    _recurrence: Recurrence | None
+    """Kept once it was asked for: a message never changes."""
 
     chains = fields.OFFER_CHAINS
     metadata = fields.OFFER_METADATA
@@ -40,6 +43,13 @@ class OfferFields(Bolt12Message):
         Raises:
             RuleBroken: a request or an invoice mirrors fields that break O1 to O10; an offer cannot.
         """
+        try:
+            return self._recurrence
+        except AttributeError:
+            self._recurrence = self._read_recurrence()
+            return self._recurrence
+
+    def _read_recurrence(self) -> Recurrence | None:
         values = self.values
         compulsory = values.get(fields.OFFER_RECURRENCE_COMPULSORY.name)
         found = compulsory or values.get(fields.OFFER_RECURRENCE_OPTIONAL.name)

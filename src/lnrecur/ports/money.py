@@ -75,6 +75,8 @@ class Receivable:
     final_cltv_delta: int
     paths: tuple[PaymentPath, ...] = ()
     """The paths to put into the invoice, by a node that accepts only paths of its own making; empty: build them."""
+    takes_parts: bool = False
+    """Whether the node joins a payment that comes in several parts; the invoice then allows it (MPP)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,8 @@ def payment_due(state: Outbound, event: Due, now: UnixSeconds) -> Step:
         return Step(replace(state, payment=asked, wake_at=wake_at), (AskPaymentStatus(payment.payment_hash),))
     if payment.next_try is NextTry.NEW_INVOICE or not _may_pay(state, payment, now):
         return _new_invoice(state, now)
-    again = replace(payment, next_try=None, tries=payment.tries + 1, asked=0)
+    limit = state.mandate.max_fee_msat(payment.amount_msat)  # it may have been amended since
+    again = replace(payment, next_try=None, tries=payment.tries + 1, asked=0, max_fee_msat=limit)
     waiting = replace(state, payment=again, wake_at=UnixSeconds(now + STATUS_DELAY_S))
     return Step(waiting, (_pay(again), Emit("payment.retried", {"counter": again.counter, "try": again.tries})))
 

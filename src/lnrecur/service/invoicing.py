@@ -29,6 +29,7 @@ _EDGES_MAX: Final = 3
 _INFO_S_MAX: Final = 5
 """Real seconds the node has to say what it can do."""
 _LOG = logging.getLogger("lnrecur.invoicing")
+_MPP_OPTIONAL: Final = (1 << 17).to_bytes(3, "big")
 
 
 class NoWayIn(MoneyNodeError):
@@ -175,5 +176,6 @@ def _values(
         fields.INVOICE_PAYMENT_HASH: receivable.payment_hash,
         fields.INVOICE_AMOUNT: issued.amount_msat,
         fields.INVOICE_NODE_ID: node_id,
+        fields.INVOICE_FEATURES: _MPP_OPTIONAL if receivable.takes_parts else None,
         fields.INVOICE_RECURRENCE_BASETIME: issued.basetime,
     }

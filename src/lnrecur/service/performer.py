@@ -43,6 +43,8 @@ from lnrecur.service.payer import PayerService
 from lnrecur.values import Msat, PaymentHash, RecurrenceId
 
 _LOG = logging.getLogger("lnrecur.performer")
+_MPP: Final = 3 << 16
+"""basic_mpp in invoice_features, compulsory or optional (BOLT 9)."""
 CANCEL_TRIES_MAX: Final = 24 * 60
 """A cancel is a courtesy (Q6): a payee that nobody reaches for about a day is not told."""
 
@@ -238,6 +240,7 @@ def pay_order(effect: Pay) -> PayOrder:
         expires_at=invoice.expires_at,
         invoice=effect.invoice,
         description=invoice.description or "",
+        may_split=bool(int.from_bytes(invoice.invoice_features or b"", "big") & _MPP),
     )
 
 

@@ -39,15 +39,15 @@ def lnd_programs(tell) -> Path:
 
 @pytest.fixture(scope="session")
 def network(lnd_programs: Path, tmp_path_factory: pytest.TempPathFactory, tell, report) -> Iterator[Network]:
-    """btcd and A-B-C, with channels between neighbours."""
+    """btcd and A=B=C, with channels between neighbours, and D alone."""
     began = time.monotonic()
-    tell("starting btcd and three lnd nodes")
+    tell("starting btcd and four lnd nodes")
     with line_of_three(lnd_programs, tmp_path_factory.mktemp("lnd")) as network:
         took = f"{time.monotonic() - began:.0f} s"
         tell(f"the network is up after {took}")
         btcd = network.btcd.ask("getinfo")["version"]
         lnd = network["A"].get("/v1/getinfo")["version"].partition(" ")[0]
-        report(f"lnd {lnd} (pinned {lnd_version()}) and btcd {btcd}: A-B-C on regtest, up in {took}")
+        report(f"lnd {lnd} (pinned {lnd_version()}) and btcd {btcd}: A=B=C and D on regtest, up in {took}")
         yield network
 
 

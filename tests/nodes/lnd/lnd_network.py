@@ -205,6 +205,7 @@ class Lnd:
             "minbackoff": "100ms",
             "maxbackoff": "500ms",
             "debuglevel": "info",
+            "maxpendingchannels": 10,
             # One failed try must not close a road of three nodes for an hour.
             "routerrpc.apriori.penaltyhalflife": "1s",
         }
@@ -278,7 +279,8 @@ class Lnd:
 
     def connect(self, other: Lnd) -> None:
         host = f"127.0.0.1:{other.port}"
-        self.post("/v1/peers", {"addr": {"pubkey": other.node_id, "host": host}, "perm": True})
+        if other.node_id not in {peer["pub_key"] for peer in self.get("/v1/peers")["peers"]}:
+            self.post("/v1/peers", {"addr": {"pubkey": other.node_id, "host": host}, "perm": True})
 
     def open_channel(self, other: Lnd, sat: int = CHANNEL_SAT, push_sat: int = 0, private: bool = False) -> None:
         self.connect(other)
@@ -293,9 +295,9 @@ class Lnd:
 
 
 class Network:
-    """btcd and lnd nodes A-B-C: A and C have a channel with B each, with coins on both sides."""
+    """btcd and lnd nodes, without channels at first."""
 
-    def __init__(self, programs: Path, folder: Path, names: str = "ABC") -> None:
+    def __init__(self, programs: Path, folder: Path, names: str = "ABCD") -> None:
         self.folder, self._programs = folder, programs
         self.began = time.monotonic()
         self.btcd = Btcd(programs / "btcd", folder / "btcd")
@@ -357,15 +359,15 @@ class Network:
         self.btcd.generate(6)
         self.all_synced()
 
-    def wait_for_graph(self, edges: int) -> None:
+    def wait_for_graph(self, channels: int, nodes: str) -> None:
         def known(node: Lnd) -> bool:
             graph = node.get("/v1/graph")
             told = [edge for edge in graph["edges"] if edge["node1_policy"] and edge["node2_policy"]]
-            named = [one for one in graph["nodes"] if one["features"]]
-            return len(told) >= edges and len(named) >= edges + 1
+            named = {one["pub_key"] for one in graph["nodes"] if one["features"]}
+            return len(told) >= channels and named >= {self[name].node_id for name in nodes}
 
-        for node in self.nodes.values():
-            wait_until(lambda node=node: known(node), f"the graph of {node.name}")
+        for name in nodes:
+            wait_until(lambda node=self[name]: known(node), f"the graph of {name}")
 
     def close(self) -> None:
         for node in self.nodes.values():
@@ -375,14 +377,14 @@ class Network:
 
 @contextmanager
 def line_of_three(programs: Path, folder: Path) -> Iterator[Network]:
-    """A-B-C, B has opened both channels and pushed half of each: everyone can pay and be paid."""
+    """A=B=C, two channels each, all opened by B, half of each pushed: everyone can pay and be paid. D has nothing."""
     network = Network(programs, folder)
     try:
         network.fund("B")
-        for other in "AC":
+        for other in "ACAC":
             network["B"].open_channel(network[other], push_sat=CHANNEL_SAT // 2)
         network.announce()
-        network.wait_for_graph(2)
+        network.wait_for_graph(channels=4, nodes="ABC")
         yield network
     finally:
         network.close()

@@ -7,6 +7,7 @@ from lnrecur.bolt12 import Invoice, InvoiceRequest
 from lnrecur.bolt12.codecs import Paywindow
 from lnrecur.recurrence.effects import AskPaymentStatus, Emit, Pay, SendInvoiceRequest
 from lnrecur.recurrence.outbound_model import (
+    Amended,
     CancelAsked,
     InvoiceArrived,
     Missed,
@@ -17,7 +18,7 @@ from lnrecur.recurrence.outbound_model import (
     Terms,
 )
 from lnrecur.recurrence.retry import RetryPolicy
-from lnrecur.values import UnixSeconds
+from lnrecur.values import Msat, UnixSeconds
 
 FIVE_SECONDS = Terms(payment_retry=RetryPolicy(5, cap_s=600, jitter_percent=0, tries_max=3))
 
@@ -71,6 +72,15 @@ def test_a_payment_that_may_work_later_is_tried_again_with_the_same_invoice() ->
     payer.settle()
     assert payer.state.payments == 1
     assert payer.state.problem is None
+
+
+def test_a_new_try_has_the_fee_limit_of_the_mandate_as_it_is_then() -> None:
+    payer, pay = _paying()
+    payer.fail(retryable=True)
+    payer.step(Amended(mandate={"fee_base_msat": Msat(77), "fee_ppm": 0}))
+    again = only(payer.wake(), Pay)
+    assert (again.payment_hash, again.max_fee_msat) == (pay.payment_hash, 77)
+    assert pay.max_fee_msat != 77
 
 
 def test_a_payment_that_will_never_work_is_asked_for_anew_under_the_same_counter() -> None:

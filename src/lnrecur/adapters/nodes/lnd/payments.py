@@ -19,7 +19,7 @@ from lnrecur.adapters.nodes.lnd.entering import Entering, Unusable
 from lnrecur.adapters.nodes.lnd.errors import LndRefused, LndUnavailable, Trouble
 from lnrecur.adapters.nodes.lnd.rest import Json, LndRest
 from lnrecur.ports import FailureReason, NodeInfo, PaymentPath, PayOrder, Rejected, Sent, SentState
-from lnrecur.values import ChainHash, Msat, NodeId, PaymentHash, Preimage, UnixSeconds
+from lnrecur.values import MSAT_PER_SAT, ChainHash, Msat, NodeId, PaymentHash, Preimage, UnixSeconds
 
 PAY_S_MAX: Final = 60
 """Seconds in which LND may begin new attempts; what is on its way then stays on its way."""
@@ -164,12 +164,20 @@ class Payments:
         """Our word for LND's reason, and whether the same invoice may be tried again."""
         reason = told["failure_reason"]
         if reason == "FAILURE_REASON_INSUFFICIENT_BALANCE":
-            return FailureReason.INSUFFICIENT_FUNDS, True
+            return await self._why_insufficient(told), True
         if reason in _REFUSALS:
             return FailureReason.REFUSED_BY_PAYEE, False
         if reason == "FAILURE_REASON_NO_ROUTE":
             return await self._why_no_route(told), True
         return FailureReason.OTHER, True
+
+    async def _why_insufficient(self, told: Mapping[str, Any]) -> FailureReason:
+        """LND counts channels that are up. Where the others would have enough, it is the way that is missing."""
+        wanted, up, down = int(told["value_msat"]), 0, 0
+        for channel in await self._channels.open_channels():
+            balance = int(channel["local_balance"]) * MSAT_PER_SAT
+            up, down = (up + balance, down) if channel["active"] else (up, down + balance)
+        return FailureReason.NO_ROUTE if up < wanted <= up + down else FailureReason.INSUFFICIENT_FUNDS
 
     async def _why_no_route(self, told: Mapping[str, Any]) -> FailureReason:
         """Whether there would be a route if only it might cost more than the mandate allows."""

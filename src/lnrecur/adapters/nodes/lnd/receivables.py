@@ -123,7 +123,7 @@ class Receivables:
             raise Rejected("this preimage belongs to an invoice in LND that lnrecur did not make")
         if (known.memo, known.value_msat) != (memo, order.amount_msat):
             raise Rejected("this preimage was registered with other terms")
-        return Receivable(payment_hash, known.payment_addr, CLTV_EXPIRY + _PADDING_BLOCKS)
+        return Receivable(payment_hash, known.payment_addr, CLTV_EXPIRY + _PADDING_BLOCKS, takes_parts=True)
 
     async def invoice(self, payment_hash: PaymentHash) -> Invoice | None:
         """What LND knows of a payment hash; None where it is nothing, or not an invoice of ours.

@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "events": "lnrecur.cli.events:events",
     "rules": "lnrecur.cli.rules:rules",
     "demo": "lnrecur.cli.demo:demo",
+    "doctor": "lnrecur.cli.doctor:doctor",
     "decode": "lnrecur.cli.decode:decode",
     "preview": "lnrecur.cli.preview:preview",
     "conformance": "lnrecur.cli.conformance:conformance",

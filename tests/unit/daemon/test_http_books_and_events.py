@@ -61,6 +61,7 @@ def test_the_node_says_who_it_is_and_that_its_money_is_play_money(api: Api) -> N
             "node_id": keyring.money.point.hex(),
             "play_money": True,
             "can_hold": True,
+            "problem": None,
         },
     }
 

@@ -20,6 +20,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lnrecur.daemon.config import Settings
+from lnrecur.daemon.http.doctor_routes import DoctorRoutes
 from lnrecur.daemon.http.peer_routes import PeerRoutes
 from lnrecur.daemon.http.reading import NotFound
 from lnrecur.daemon.http.routes import Routes
@@ -62,7 +63,9 @@ def build_app(
         peers: who is kept connected; None: there are no routes about peers.
     """
     kept = None if peers is None else peers.kept
+    doctor = DoctorRoutes(services, peers, peer)
     routes = routes_over(Routes(services, settings, peer, stopping, kept))
+    routes.append(Route("/v1/doctor", doctor.doctor, methods=["GET"]))
     app = Starlette(
         routes=routes if peers is None else routes + peer_routes(PeerRoutes(peers, services.parts.clock)),
         exception_handlers={LnrecurError: _lnrecur_error, HTTPException: _http_error, Exception: _bug},

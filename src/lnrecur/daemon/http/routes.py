@@ -19,6 +19,7 @@ from lnrecur.daemon.http.order_routes import OrderRoutes
 from lnrecur.daemon.http.payer_routes import PayerRoutes
 from lnrecur.daemon.http.reading import number_of, only_one
 from lnrecur.errors import UsageError
+from lnrecur.ports import MoneyNodeError
 from lnrecur.service.assembly import Services
 from lnrecur.values import NodeId, chain_name
 
@@ -54,7 +55,6 @@ class Routes:
 
     async def info(self, request: Request) -> Response:
         """GET /v1/info: who we are and what moves the money."""
-        node = await self._services.parts.node.info()
         link = self._services.parts.link
         return JSONResponse(
             {
@@ -67,14 +67,23 @@ class Routes:
                     **{verdict.value: count for verdict, count in self._services.courier.relay.counts.items()},
                 },
                 "peers": sorted(peer.hex() for peer in link.peers()),
-                "money_node": {
-                    "kind": node.kind,
-                    "node_id": node.node_id.hex(),
-                    "play_money": node.is_play_money,
-                    "can_hold": node.can_hold,
-                },
+                "money_node": await self._money_node(),
             }
         )
+
+    async def _money_node(self) -> shapes.Shape:
+        try:
+            node = await self._services.parts.node.info()
+        except MoneyNodeError as error:
+            nothing = dict.fromkeys(("kind", "node_id", "play_money", "can_hold"))
+            return {**nothing, "problem": str(error)}
+        return {
+            "kind": node.kind,
+            "node_id": node.node_id.hex(),
+            "play_money": node.is_play_money,
+            "can_hold": node.can_hold,
+            "problem": None,
+        }
 
     # --- subscriptions -----------------------------------------------------------------------------------------------
 

@@ -1,0 +1,135 @@
+"""What `lnrecur doctor` looks at: the money node, the database, the peers, and what waits for somebody.
+
+The running daemon looks at itself; without one, the command looks at what can be seen from outside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any, Final
+
+from lnrecur.adapters.clock import SystemClock
+from lnrecur.daemon.config import Home, Settings
+from lnrecur.daemon.files import read_seed
+from lnrecur.daemon.money_node import money_node
+from lnrecur.daemon.peer_book import Listed
+from lnrecur.errors import LnrecurError
+from lnrecur.ports import Diagnosable, Finding, MoneyNode, MoneyNodeError, RecurrenceManager, Verdict
+from lnrecur.service.keyring import Keyring
+
+PLAY_MONEY: Final = Finding(
+    "money node", Verdict.WARNING, "PLAY MONEY, worth nothing", "for real money use your own node: docs/nodes/lnd.md"
+)
+NODE_S_MAX: Final = 20.0
+"""A node that hangs is a finding, too."""
+
+
+def shape_of(finding: Finding) -> dict[str, Any]:
+    """A finding in JSON."""
+    return {
+        "subject": finding.subject,
+        "verdict": finding.verdict.value,
+        "told": finding.told,
+        "way_out": finding.way_out or None,
+    }
+
+
+def finding_of(shape: dict[str, Any]) -> Finding:
+    """What `shape_of` wrote."""
+    return Finding(str(shape["subject"]), Verdict(shape["verdict"]), str(shape["told"]), str(shape["way_out"] or ""))
+
+
+async def look_at_node(node: MoneyNode) -> Sequence[Finding]:
+    """The money node, as thoroughly as it can be looked at."""
+    try:
+        async with asyncio.timeout(NODE_S_MAX):
+            if isinstance(node, Diagnosable):
+                return await node.diagnose()
+            info = await node.info()
+    except TimeoutError:
+        told = f"no answer within {NODE_S_MAX:g} seconds"
+        return [Finding("money node", Verdict.BROKEN, told, "see the node's own log")]
+    except MoneyNodeError as error:
+        return [Finding("money node", Verdict.BROKEN, str(error), "see that it runs; it is tried again all the time")]
+    if info.is_play_money:
+        return [PLAY_MONEY]
+    return [Finding("money node", Verdict.GOOD, f"{info.kind}, {info.node_id.hex()}")]
+
+
+def look_at_store(manager: RecurrenceManager) -> list[Finding]:
+    """The store, and the subscriptions in it that somebody has to do something about."""
+    try:
+        paying, paid = manager.outbounds(), manager.inbounds()
+    except LnrecurError as error:
+        return [Finding("database", Verdict.BROKEN, str(error), "see that the disk is not full and the server runs")]
+    found = [Finding("database", Verdict.GOOD, f"{len(paying)} subscriptions are paid, {len(paid)} are sold")]
+    for state in paying:
+        if state.problem is not None and not state.is_final:
+            who = state.recurrence_id.hex()[:12]
+            way_out = f"see `lnrecur subscriptions show {who}`"
+            found.append(Finding("subscription", Verdict.WARNING, f"{who}: {state.problem}", way_out))
+    return found
+
+
+def look_at_peers(listed: Sequence[Listed], address: str | None) -> list[Finding]:
+    """Who carries our messages. `address` is ours, as peers write it."""
+    connected = [one for one in listed if one.status.where is not None]
+    lost = [one for one in listed if one.status.where is None and one.source is not None]
+    found = [
+        Finding(
+            "peers",
+            Verdict.WARNING,
+            f"{one.status.node_id.hex()} is not connected: {one.status.last_reason or 'not reached yet'}",
+            "see that it runs and that its address is right: `lnrecur peers list`",
+        )
+        for one in lost
+    ]
+    carriers = sum(1 for one in connected if one.status.takes_onion_messages)
+    if connected and not carriers:
+        way_out = "connect to a node that does: Core Lightning, LDK, or LND 0.21 with protocol.onion-msg-relay-all"
+        found.append(Finding("peers", Verdict.BROKEN, "no connected peer takes onion messages", way_out))
+    elif connected:
+        found.append(Finding("peers", Verdict.GOOD, f"{len(connected)} connected, {carriers} take onion messages"))
+    elif not lost:
+        way_out = "connect to a node that carries onion messages: `lnrecur peers add ID@HOST:PORT`"
+        where = f"; others reach us at {address}" if address else ""
+        found.append(Finding("peers", Verdict.WARNING, f"none{where}", way_out))
+    return found
+
+
+def look_at_files(home: Home) -> Finding:
+    """The database file of a daemon that does not run."""
+    file = home.database
+    if not file.exists():
+        return Finding("database", Verdict.GOOD, f"{file} will be made by the first `lnrecur run`")
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            answer = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.Error as error:
+        answer = str(error)
+    if answer != "ok":
+        return Finding("database", Verdict.BROKEN, f"{file}: {answer}", "put a backup in its place")
+    return Finding("database", Verdict.GOOD, f"{file} is sound")
+
+
+async def look_from_outside(home: Home, settings: Settings) -> list[Finding]:
+    """What can be seen without a daemon.
+
+    Raises:
+        HomeError: nothing was initialised here.
+    """
+    keyring = Keyring.derive(read_seed(home))
+    found = [Finding("daemon", Verdict.WARNING, f"no daemon runs in {home.data_dir}", "start it with `lnrecur run`")]
+    if settings.money_node == "playmoney":
+        found.append(PLAY_MONEY)
+    else:
+        async with money_node(settings, keyring.money, SystemClock()) as node:
+            found += await look_at_node(node)
+    if settings.database:
+        found.append(Finding("database", Verdict.WARNING, "a PostgreSQL database: the running daemon looks at it"))
+    else:
+        found.append(look_at_files(home))
+    return found

@@ -30,6 +30,7 @@ from lnrecur.recurrence.outbound_model import (
     Due,
     Event,
     InvoiceArrived,
+    NodeSilent,
     Outbound,
     PauseAsked,
     PaymentFailed,
@@ -46,6 +47,7 @@ from lnrecur.recurrence.outbound_pauses import pause, pause_later, paused_due, r
 from lnrecur.recurrence.outbound_paying import (
     given_up_settled,
     invoice_arrived,
+    node_silent,
     payment_due,
     payment_failed,
     payment_settled,
@@ -75,8 +77,8 @@ def _row(phase: Phase, handlers: Row) -> Table:
 
 
 EVENTS: Final = (
-    Due, InvoiceArrived, RefusalArrived, Unreachable, PaymentSettled, PaymentFailed, PaymentUnknown, CancelAsked,
-    Approved, Declined, PauseAsked, ResumeAsked, Amended,
+    Due, InvoiceArrived, RefusalArrived, Unreachable, PaymentSettled, PaymentFailed, PaymentUnknown, NodeSilent,
+    CancelAsked, Approved, Declined, PauseAsked, ResumeAsked, Amended,
 )  # fmt: skip
 _OUT_OF_REQUEST: Final[Row] = {
     InvoiceArrived: (invoice_arrived, (Phase.PAYING, Phase.NEEDS_APPROVAL, Phase.LAPSED)),
@@ -113,6 +115,7 @@ TRANSITIONS: Final[Table] = {
             Phase.IDLE, Phase.COMPLETED, Phase.CANCELLING, Phase.PAUSED, Phase.LAPSED,
         )),
         PaymentFailed: (payment_failed, (Phase.CANCELLING, Phase.CANCELLED, Phase.PAUSED, Phase.LAPSED)),
+        NodeSilent: (node_silent, ()),
         PaymentUnknown: (payment_unknown, (Phase.CANCELLING, Phase.CANCELLED, Phase.PAUSED)),
         CancelAsked: (cancel_later, (Phase.CANCELLING, Phase.CANCELLED)),
         PauseAsked: (pause_later, (Phase.PAUSED,)),

@@ -266,6 +266,14 @@ class PaymentUnknown:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeSilent:
+    """The money node cannot be asked about this payment, or told to make it; nothing can be concluded."""
+
+    payment_hash: PaymentHash
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class CancelAsked:
     """The subscriber wants no more."""
 
@@ -309,8 +317,8 @@ class Amended:
 
 
 Event = (
-    Due | InvoiceArrived | RefusalArrived | Unreachable | PaymentSettled | PaymentFailed | PaymentUnknown | CancelAsked
-    | Approved | Declined | PauseAsked | ResumeAsked | Amended
+    Due | InvoiceArrived | RefusalArrived | Unreachable | PaymentSettled | PaymentFailed | PaymentUnknown | NodeSilent
+    | CancelAsked | Approved | Declined | PauseAsked | ResumeAsked | Amended
 )  # fmt: skip
 
 

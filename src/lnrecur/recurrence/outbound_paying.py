@@ -17,6 +17,7 @@ from lnrecur.recurrence.outbound_model import (
     Due,
     InvoiceArrived,
     NextTry,
+    NodeSilent,
     Outbound,
     PaymentFailed,
     PaymentSettled,
@@ -32,6 +33,7 @@ from lnrecur.recurrence.rates import Conversion, ExchangeRate
 from lnrecur.recurrence.windows import start_of
 from lnrecur.values import Msat, UnixSeconds
 
+_SILENT: Final = "the money node cannot be asked"
 STATUS_DELAY_S: Final = 2
 """Seconds between two questions about a payment in flight, at first; they grow to the cap of the payment's retries."""
 
@@ -176,6 +178,18 @@ def payment_unknown(state: Outbound, event: PaymentUnknown, now: UnixSeconds) ->
     if _may_pay(state, payment, now):
         return Step(state, (_pay(payment),))
     return Step(replace(state, payment=replace(payment, next_try=NextTry.NEW_INVOICE), wake_at=now))
+
+
+def node_silent(state: Outbound, event: NodeSilent, now: UnixSeconds) -> Step:
+    """Tell once that the money node is away; nothing else is done until it says what became of the payment."""
+    payment = _payment(state)
+    if event.payment_hash != payment.payment_hash or payment.next_try is not None:
+        return Step(state)
+    waiting = replace(state, problem=f"{_SILENT}: {event.why}")
+    if state.problem is not None and state.problem.startswith(_SILENT):
+        return Step(waiting)
+    data: Facts = {"counter": payment.counter, "why": event.why, "payment_hash": payment.payment_hash.hex()}
+    return Step(waiting, (Emit("payment.node_silent", data),))
 
 
 def _may_pay(state: Outbound, payment: PendingPayment, now: UnixSeconds) -> bool:

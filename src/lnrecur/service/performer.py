@@ -30,6 +30,7 @@ from lnrecur.ports import (
 from lnrecur.recurrence.effects import AskPaymentStatus, Claim, FailBack, Pay, SendCancel, SendInvoiceRequest
 from lnrecur.recurrence.outbound_model import (
     Event,
+    NodeSilent,
     Outbound,
     PaymentFailed,
     PaymentSettled,
@@ -155,7 +156,7 @@ class Performer:
             self._payer.apply(subject, lambda: failed)
         except Unavailable as error:
             # Not tried again from here: the machine asks how far it is, and pays again what was never recorded.
-            _LOG.warning("payment %s: %s", effect.payment_hash.hex(), error)
+            self._tell_silence(subject, effect.payment_hash, error)
         else:
             self._follow(subject, effect.payment_hash)
 
@@ -173,11 +174,16 @@ class Performer:
         try:
             sent = await self._node.sent(payment_hash)
         except Unavailable as error:
-            _LOG.warning("payment %s: %s", payment_hash.hex(), error)
+            self._tell_silence(subject, payment_hash, error)
             return  # the machine asks again when its time has come
         self._tell(subject, payment_hash, sent)
         if sent.state is SentState.PENDING:
             self._follow(subject, payment_hash)
+
+    def _tell_silence(self, subject: RecurrenceId, payment_hash: PaymentHash, error: Unavailable) -> None:
+        _LOG.warning("payment %s: %s", payment_hash.hex(), error)
+        told = str(error)
+        self._payer.apply(subject, lambda: NodeSilent(payment_hash, told))
 
     def _follow(self, subject: RecurrenceId, payment_hash: PaymentHash) -> None:
         """Wait in the background for the end of a payment, so that it is known as soon as the node knows it."""

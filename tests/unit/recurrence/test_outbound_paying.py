@@ -1,5 +1,7 @@
 """One payment at a time: failures, unknown payments, retries; nothing around a payment that may be in flight (P1)."""
 
+from dataclasses import replace
+
 import pytest
 
 from helpers.engine import ENTROPY, NOW, PERIOD, PayerSide, a_mandate, an_offer, every, kinds, names, only
@@ -12,6 +14,7 @@ from lnrecur.recurrence.outbound_model import (
     InvoiceArrived,
     Missed,
     NextTry,
+    NodeSilent,
     PaymentFailed,
     PaymentUnknown,
     Phase,
@@ -167,6 +170,22 @@ def test_a_payment_the_node_never_recorded_is_handed_over_again() -> None:
     assert payer.step(PaymentUnknown(pay.payment_hash)) == (pay,)
     payer.settle()
     assert payer.state.payments == 1
+
+
+def test_a_money_node_that_cannot_be_asked_is_told_once_and_nothing_is_done_until_it_answers() -> None:
+    payer, pay = _paying()
+    silent = NodeSilent(pay.payment_hash, "LND is locked")
+    effects = payer.step(silent)
+    data = {"counter": 0, "why": "LND is locked", "payment_hash": pay.payment_hash.hex()}
+    assert effects == (Emit("payment.node_silent", data),)
+    assert payer.state.problem == "the money node cannot be asked: LND is locked"
+    before = payer.state
+    assert payer.step(NodeSilent(pay.payment_hash, "LND is starting")) == ()
+    assert payer.state == replace(before, problem="the money node cannot be asked: LND is starting")
+    assert payer.step(PaymentUnknown(pay.payment_hash)) == (pay,)
+    payer.settle()
+    assert payer.state.problem is None
+    assert payer.step(silent) == ()
 
 
 def test_an_unrecorded_payment_whose_invoice_has_expired_is_asked_for_anew() -> None:

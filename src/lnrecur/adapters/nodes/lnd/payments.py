@@ -75,7 +75,8 @@ class Payments:
         }
         try:
             async with self._rest.stream("POST", "/v2/router/send", body=body) as told:
-                await anext(told)  # LND has the payment in its books
+                if "status" not in await anext(told):
+                    raise LndUnavailable(Trouble.NO_LND, "what answers where LND should be does not say how far it is")
         except LndRefused as error:
             low = str(error).lower()
             if error.code == LndRefused.ALREADY_EXISTS or any(words in low for words in _KNOWN_PAYMENT):

@@ -11,7 +11,8 @@ from helpers.api import NOW, TOKEN, Api, services_in_memory, serving
 from lnrecur.adapters.link import LinkSettings, TcpPeerLink
 from lnrecur.adapters.router import StaticRouter
 from lnrecur.daemon.config import Settings
-from lnrecur.daemon.http.app import BODY_MAX, peer_routes, routes_over
+from lnrecur.daemon.http.app import BODY_MAX, doctor_route, peer_routes, routes_over
+from lnrecur.daemon.http.doctor_routes import DoctorRoutes
 from lnrecur.daemon.http.peer_routes import PeerRoutes
 from lnrecur.daemon.http.routes import Routes
 from lnrecur.daemon.peer_book import PeerBook
@@ -166,7 +167,11 @@ def test_the_page_describes_every_route_and_no_other(api: Api, tmp_path: Path) -
     about_peers = PeerRoutes(PeerBook(link, StaticRouter(), [], tmp_path / "peers.json"), api.clock)
     built = {
         (method, route.path)
-        for route in routes_over(Routes(api.services, Settings(), None)) + peer_routes(about_peers)
+        for route in [
+            *routes_over(Routes(api.services, Settings(), None)),
+            *peer_routes(about_peers),
+            doctor_route(DoctorRoutes(api.services, None, None)),
+        ]
         for method in route.methods or ()
         if method != "HEAD"
     }

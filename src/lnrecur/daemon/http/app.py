@@ -63,9 +63,8 @@ def build_app(
         peers: who is kept connected; None: there are no routes about peers.
     """
     kept = None if peers is None else peers.kept
-    doctor = DoctorRoutes(services, peers, peer)
     routes = routes_over(Routes(services, settings, peer, stopping, kept))
-    routes.append(Route("/v1/doctor", doctor.doctor, methods=["GET"]))
+    routes.append(doctor_route(DoctorRoutes(services, peers, peer)))
     app = Starlette(
         routes=routes if peers is None else routes + peer_routes(PeerRoutes(peers, services.parts.clock)),
         exception_handlers={LnrecurError: _lnrecur_error, HTTPException: _http_error, Exception: _bug},
@@ -94,6 +93,11 @@ def routes_over(routes: Routes) -> list[Route]:
         Route("/v1/payments/{id}/cancel", payer.cancel_payment, methods=["POST"]),
         Route("/v1/events", routes.events, methods=["GET"]),
     ]
+
+
+def doctor_route(routes: DoctorRoutes) -> Route:
+    """The path of `lnrecur doctor`."""
+    return Route("/v1/doctor", routes.doctor, methods=["GET"])
 
 
 def peer_routes(routes: PeerRoutes) -> list[Route]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from lnrecur.cli.amounts import AMOUNT, MOMENT
 from lnrecur.cli.client import Client, home_option, path_to
 from lnrecur.cli.output import json_option, make_console, print_json, print_table
 from lnrecur.cli.payer_options import limit_changes, limit_options, terms_body, terms_options
@@ -16,35 +15,42 @@ from lnrecur.errors import UsageError
 
 @click.command("approve")
 @click.argument("subscription_id", metavar="ID")
-@click.option("--max-per-period", type=AMOUNT, help="Agree to this limit for all periods from now on.")
-@click.option("--max-total", type=AMOUNT, help="... and to this total.")
-@click.option("--max-payments", type=click.IntRange(min=1), help="... and to this number of payments.")
-@click.option("--until", type=MOMENT, help="... and to this end.")
+@limit_options(amending=True)
 @click.option("--paid-elsewhere", is_flag=True, help="Skip the refused period: another daemon with your seed paid it.")
 @home_option
 @json_option
 def approve(subscription_id: str, paid_elsewhere: bool, home: Home, as_json: bool, **asked: Any) -> None:
-    """Agree to what waits, once; with limits, to a new mandate.
+    """Agree to what waits, once; with limits, change them for all periods from now on.
 
-    Where the payee has put a new offer in the place of the old one, this subscribes to the new one.
+    Limits that are not named stay as they are. Where the payee has put a new offer in the place of the old one, this
+    subscribes to the new one, at its price, within what is left of the other limits.
     """
-    body: dict[str, Any] = {"paid_elsewhere": paid_elsewhere}
+    client = Client(home)
+    told = client.get(path_to("subscriptions", subscription_id))
+    name = told["id"]
     if any(value is not None for value in asked.values()):
-        if asked["max_per_period"] is None:
-            raise UsageError("a new mandate needs --max-per-period too", field="max_per_period")
-        body["mandate"] = {
-            "max_per_period_msat": asked["max_per_period"],
-            "max_total_msat": asked["max_total"],
-            "max_payments": asked["max_payments"],
-            "ends_at": asked["until"],
-        }
-    told = Client(home).post(path_to("subscriptions", subscription_id, "approve"), body)
+        told = _approve_limits(client, told, asked)
+    if told["phase"] == "needs_approval" or all(value is None for value in asked.values()):
+        told = client.post(path_to("subscriptions", name, "approve"), {"paid_elsewhere": paid_elsewhere})
     if as_json:
         print_json(told)
         return
     click.echo(f"{told['id'][:12]}: {told['phase']}")
-    if not told["id"].startswith(subscription_id.lower()):
-        click.echo(f"It takes the place of {subscription_id[:12]}, which has ended.")
+    if told["id"] != name:
+        click.echo(f"It takes the place of {name[:12]}, which has ended.")
+
+
+def _approve_limits(client: Client, told: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """Change the limits of what waits; where they were all that it waited for, that is the whole answer."""
+    if told["role"] != "payer" or told["phase"] != "needs_approval":
+        raise UsageError(f"nothing waits for approval: this subscription is {told['phase']}", field="id")
+    if told["waits_for"] == "new_offer" and asked["max_per_period"] is not None:
+        raise UsageError(
+            "a new offer is subscribed to at its price; amend the limit afterwards", field="max_per_period"
+        )
+    changes = limit_changes(asked, told["mandate"])
+    amended: dict[str, Any] = client.post(path_to("subscriptions", told["id"], "amend"), {"mandate": changes})
+    return amended
 
 
 @click.command("decline")

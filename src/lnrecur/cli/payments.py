@@ -23,14 +23,11 @@ def payments() -> None:
 @json_option
 def list_(home: Home, as_json: bool) -> None:
     """List all payments, oldest first: those in the books, then those under way or failed."""
-    client = Client(home)
-    told = client.get("/v1/payments")
+    told = Client(home).get("/v1/payments")
     if as_json:
         print_json(told)
         return
-    names = {one["id"]: one["description"] for one in client.get("/v1/subscriptions")["subscriptions"]}
-    once = {one["id"]: one for one in told["ordered"]}
-    rows = [_booked(paid, names, once) for paid in told["payments"]]
+    rows = [_booked(paid) for paid in told["payments"]]
     rows += [_unbooked(one) for one in told["ordered"] if one["state"] != "paid"]
     if not rows:
         click.echo("No payments yet.")
@@ -38,14 +35,14 @@ def list_(home: Home, as_json: bool) -> None:
     print_table(make_console(), ("id", "we are", "what", "", "amount", "state", "when"), rows)
 
 
-def _booked(paid: dict[str, Any], names: dict[str, Any], once: dict[str, Any]) -> tuple[str, ...]:
-    subject = paid["subscription"]
-    ordered = once.get(subject)
-    what = names.get(subject) if ordered is None else ordered["description"]
-    number = "once" if ordered is not None else f"#{paid['counter'] + 1}"
+def _booked(paid: dict[str, Any]) -> tuple[str, ...]:
+    what, number = (
+        printable(paid.get("description") or ""),
+        "once" if paid.get("one_off") else f"#{paid['counter'] + 1}",
+    )
     state = "owed back" if paid["surplus"] else "settled"
     amount, at = amount_in_words(paid["amount_msat"]), local_time(paid["settled_at"])
-    return subject[:12], paid["role"], printable(what or ""), number, amount, state, at
+    return paid["subscription"][:12], paid["role"], what, number, amount, state, at
 
 
 def _unbooked(one: dict[str, Any]) -> tuple[str, ...]:

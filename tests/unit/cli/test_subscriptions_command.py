@@ -74,18 +74,21 @@ def test_a_waiting_payment_is_approved_once(lnrecur: Commands) -> None:
     )
 
 
-def test_an_approval_can_carry_new_limits(lnrecur: Commands) -> None:
-    name = waiting(lnrecur, "--max-per-period", "1sat")
+def test_an_approval_can_carry_new_limits_and_leaves_the_others_as_they_are(lnrecur: Commands) -> None:
+    name = waiting(lnrecur, "--max-per-period", "1sat", "--max-total", "7000sat")
     told = lnrecur.ask("subscriptions", "approve", name, "--max-per-period", "2000", "--until", "2999-01-01")
+    assert told["phase"] == "awaiting_first_invoice"
     assert told["mandate"]["max_per_period_msat"] == 2_000_000
+    assert told["mandate"]["max_total_msat"] == 7_000_000
     assert told["mandate"]["ends_at"] == "2999-01-01T00:00:00Z"
 
 
-def test_new_limits_say_how_much_per_period(lnrecur: Commands) -> None:
+def test_a_payment_that_waits_for_a_yes_each_time_is_approved_together_with_new_limits(lnrecur: Commands) -> None:
     name = waiting(lnrecur, "--ask-each-time")
-    result = lnrecur.run("subscriptions", "approve", name, "--max-total", "5")
-    assert (result.exit_code, result.stderr) == (2, "lnrecur: a new mandate needs --max-per-period too\n")
-    assert lnrecur.ask("subscriptions", "show", name)["phase"] == "needs_approval"
+    told = lnrecur.ask("subscriptions", "approve", name, "--max-total", "5000sat")
+    assert (told["phase"], told["mandate"]["max_total_msat"]) == ("awaiting_first_invoice", 5_000_000)
+    again = lnrecur.run("subscriptions", "approve", name, "--max-total", "6000sat")
+    assert (again.exit_code, again.stderr.count("nothing waits for approval")) == (2, 1)
 
 
 def test_what_waits_is_declined_and_that_is_the_end(lnrecur: Commands) -> None:

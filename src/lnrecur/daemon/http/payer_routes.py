@@ -90,9 +90,22 @@ class PayerRoutes:
 
     async def payments(self, request: Request) -> Response:
         """GET /v1/payments: the books, and the single payments that we ordered."""
-        booked = [shapes.payment_shape(payment) for payment in self._manager.payments()]
+        what = self._what_was_paid_for()
+        booked = [{**shapes.payment_shape(paid), **what.get(paid.subject, {})} for paid in self._manager.payments()]
         ordered = [self._one_off(state) for state in self._manager.outbounds() if state.one_off]
         return JSONResponse({"payments": booked, "ordered": ordered})
+
+    def _what_was_paid_for(self) -> dict[bytes, shapes.Shape]:
+        """By the id in the books: what it was, and whether it was a single payment."""
+        offers = {record.offer_id: Offer.from_bytes(record.offer) for record in self._manager.offers()}
+        known: dict[bytes, shapes.Shape] = {}
+        for ours in self._manager.outbounds():
+            known[ours.recurrence_id] = {"description": ours.offer.description, "one_off": ours.one_off}
+        for theirs in self._manager.inbounds():
+            offer = offers.get(theirs.offer_id)
+            description = None if offer is None else offer.description
+            known[theirs.subscription_id] = {"description": description, "one_off": not theirs.recurring}
+        return known
 
     async def payment(self, request: Request) -> Response:
         """GET /v1/payments/{id}: a single payment that we ordered, with its events."""

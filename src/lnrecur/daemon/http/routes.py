@@ -105,7 +105,9 @@ class Routes:
     def _all(self) -> list[shapes.Shape]:
         offers = {record.offer_id: Offer.from_bytes(record.offer) for record in self._manager.offers()}
         return self.payer.subscriptions() + [
-            shapes.inbound_shape(state, offers.get(state.offer_id)) for state in self._manager.inbounds()
+            shapes.inbound_shape(state, offers.get(state.offer_id))
+            for state in self._manager.inbounds()
+            if state.recurring  # a single payment is no subscription: see /v1/payments
         ]
 
     def _events_of(self, subject: bytes) -> list[shapes.Shape]:

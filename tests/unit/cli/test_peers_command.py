@@ -60,6 +60,14 @@ def test_a_peer_that_does_not_answer_is_kept_and_the_command_says_so(lnrecur: Co
     assert lnrecur.ask("peers", "remove", NOBODY[:66])["removed"] is True
 
 
+def test_an_onion_service_without_a_proxy_is_kept_and_told_the_way_out(lnrecur: Commands) -> None:
+    hidden = "abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrstuvwx.onion"
+    result = lnrecur.run("peers", "add", f"{NOBODY[:66]}@{hidden}:9735")
+    assert result.exit_code == 0
+    assert "reached through Tor only: set socks5_proxy, for Tor's own 127.0.0.1:9050" in result.stdout
+    assert lnrecur.ask("peers", "remove", NOBODY[:66])["removed"] is True
+
+
 @pytest.mark.parametrize(
     ("args", "told"),
     [

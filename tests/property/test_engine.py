@@ -52,14 +52,19 @@ from lnrecur.recurrence.effects import (
 )
 from lnrecur.recurrence.inbound_model import (
     CancelArrived,
+    EndAsked,
     Inbound,
+    PauseAsked,
     PaymentClaimable,
     PaymentClaimed,
     PaymentReturned,
     RequestArrived,
+    ResumeAsked,
+    WaiveAsked,
 )
+from lnrecur.recurrence.inbound_model import Due as PayeeDue
 from lnrecur.recurrence.inbound_model import Event as InboundEvent
-from lnrecur.recurrence.offering import Offering, OfferPolicy, Windows
+from lnrecur.recurrence.offering import Late, Offering, OfferPolicy, OfferStatus, Windows
 from lnrecur.recurrence.outbound_model import (
     Approved,
     CancelAsked,
@@ -277,6 +282,13 @@ class Subscription(RuleBasedStateMachine):
     def payer_wakes_for_no_reason(self) -> None:
         self.step_payer(Due(KEYS, ENTROPY))
 
+    @precondition(lambda self: self.payee.wake_at is not None)
+    @rule()
+    def payee_wakes(self) -> None:
+        assert self.payee.wake_at is not None
+        self.now = max(self.now, self.payee.wake_at)
+        self.step_payee(PayeeDue(self.offering))
+
     @precondition(lambda self: self.to_payee)
     @rule(at=st.integers(0, 10**6), twice=st.booleans())
     def request_arrives(self, at: int, twice: bool) -> None:
@@ -450,12 +462,30 @@ class Subscription(RuleBasedStateMachine):
 
 
 class EverybodyPays(RuleBasedStateMachine):
-    """One payee against payers who ask for anything, and pay any invoice, in any order and more than once."""
+    """One payee against payers who ask for anything, and pay any invoice, in any order and more than once.
 
-    @initialize(can_hold=st.booleans(), limit=st.sampled_from([None, 3]))
-    def start(self, can_hold: bool, limit: int | None) -> None:
+    Its merchant gives orders, and time passes: no period may be lost silently (P3).
+    """
+
+    @initialize(
+        can_hold=st.booleans(),
+        limit=st.sampled_from([None, 3]),
+        paywindow=st.sampled_from([None, Paywindow(200, 400)]),
+        policy=st.builds(
+            OfferPolicy,
+            windows=st.sampled_from(Windows),
+            grace_s=st.sampled_from([0, 100]),
+            early_s=st.sampled_from([0, 2 * PERIOD]),
+            arrears_max=st.sampled_from([None, 1]),
+            after_window=st.sampled_from(Late),
+            after_cancel=st.sampled_from(Late),
+            after_end=st.sampled_from(Late),
+        ),
+    )
+    def start(self, can_hold: bool, limit: int | None, paywindow: Paywindow | None, policy: OfferPolicy) -> None:
         self.can_hold = can_hold
-        self.payee = PayeeSide(an_offer(every(limit=limit)), OfferPolicy(windows=Windows.LENIENT))
+        self.payee = PayeeSide(an_offer(every(limit=limit, paywindow=paywindow)), policy)
+        self.told: list[tuple[str, object]] = []
         self.invoices: list[ReceiveContext] = []
         self.held: list[ReceiveContext] = []
         self.settled: list[ReceiveContext] = []
@@ -465,6 +495,7 @@ class EverybodyPays(RuleBasedStateMachine):
     def after(self, effects: tuple[Effect, ...]) -> None:
         """Note what is booked, and do what is to be done, at once."""
         self.books += [effect for effect in effects if isinstance(effect, Book)]
+        self.told += [(effect.name, effect.data.get("counter")) for effect in effects if isinstance(effect, Emit)]
         for effect in effects:
             if isinstance(effect, FailBack):
                 self.give_back(effect.payment_hash)
@@ -536,6 +567,28 @@ class EverybodyPays(RuleBasedStateMachine):
         assert self.payee.claimed(self.settled[-1]) == ()
         assert self.payee.state == before
 
+    @precondition(lambda self: self.payee.state.wake_at is not None)
+    @rule()
+    def it_wakes(self) -> None:
+        self.after(self.payee.wake())
+
+    @rule()
+    def it_wakes_for_no_reason(self) -> None:
+        self.after(self.payee.step(PayeeDue(self.payee.offering)))
+
+    @precondition(lambda self: self.payee.state.next_counter)
+    @rule(order=st.sampled_from([PauseAsked, ResumeAsked, ResumeAsked, WaiveAsked]))
+    def the_merchant_orders(self, order: type[PauseAsked | ResumeAsked | WaiveAsked]) -> None:
+        self.after(self.payee.step(order(self.payee.offering)))
+
+    @precondition(lambda self: self.payee.state.next_counter > 3)
+    @rule(whole_offer=st.booleans())
+    def the_merchant_ends_it(self, whole_offer: bool) -> None:
+        if whole_offer:
+            self.payee.status = OfferStatus.ENDED
+        else:
+            self.after(self.payee.step(EndAsked(self.payee.offering)))
+
     @precondition(lambda self: self.payee.state.next_counter > 2)
     @rule()
     def the_subscriber_cancels(self) -> None:
@@ -546,7 +599,12 @@ class EverybodyPays(RuleBasedStateMachine):
     def every_payment_is_in_the_books_once_and_every_period_too(self) -> None:
         state = self.payee.state
         periods = [book for book in self.books if not book.surplus]
-        assert [book.counter for book in periods] == list(range(state.next_counter))
+        waived = [counter for name, counter in self.told if name == "subscription.waived"]
+        settled = sorted([*(book.counter for book in periods), *waived])  # type: ignore[list-item]
+        assert settled == list(range(state.next_counter)), "P3: every period behind us is paid or waived, once"
+        missed = [counter for name, counter in self.told if name == "subscription.missed"]
+        assert len(missed) == len(set(missed)) == state.missed
+        assert (len(waived), state.wake_at is None or not state.is_final) == (state.waived, True)
         assert sorted(book.payment_hash for book in self.books) == sorted(one.payment_hash for one in self.settled)
         assert state.payments == len(periods)
         assert state.received_msat == sum(book.amount_msat for book in periods)

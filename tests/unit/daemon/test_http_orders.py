@@ -1,13 +1,17 @@
 """A merchant's orders over the HTTP API: how an offer stands, and what becomes of one subscription."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from helpers.api import NOW, Api, services_in_memory, serving
+from lnrecur.adapters.rates import StaticRates
 from lnrecur.ports import Change
 from lnrecur.recurrence.inbound_model import Inbound, Phase
+from lnrecur.service.assembly import Services
 from lnrecur.testing.virtual_clock import VirtualClock
 from lnrecur.values import OfferId, Point, UnixSeconds
 
@@ -156,6 +160,22 @@ def test_the_policies_of_an_offer_are_kept_and_shown(api: Api) -> None:
     }  # fmt: skip
     asked = {name: value for name, value in policy.items() if name not in ("payments_max", "amount_min_msat")}
     assert api.offer(**asked)["policy"] == policy
+
+
+def test_an_offer_is_priced_in_a_currency_that_there_is_a_rate_for(api: Api) -> None:
+    answer = api.post("/v1/offers", {"currency": "EUR", "amount_minor": 999, "description": "x"})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (400, "currency")
+    assert "set rates or rate_source" in answer.json()["error"]["message"]
+    clock = VirtualClock(NOW)
+    without = services_in_memory(clock)
+    rates = StaticRates({"EUR": Decimal("58123.45")}, clock)
+    with serving(Services(without.keyring, replace(without.parts, rates=rates)), clock) as rated:
+        offer = rated.offer(amount_msat=None, currency="EUR", amount_minor=999)
+        assert (offer["amount_msat"], offer["currency"], offer["amount_minor"]) == (None, "EUR", 999)
+        assert offer["terms"].startswith("9.99 EUR every day")
+        refused = rated.post("/v1/offers", {"currency": "USD", "amount_minor": 999, "description": "x"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "RateUnavailable")
+        assert refused.json()["error"]["retry"] is True
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import click
 
 from lnrecur.cli.client import Client, home_option, path_to
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, print_table, printable
+from lnrecur.cli.receipts import paid_in_words
 from lnrecur.cli.times import local_time
 from lnrecur.daemon.config import Home
 from lnrecur.recurrence.words import amount_in_words
@@ -41,7 +42,7 @@ def _booked(paid: dict[str, Any]) -> tuple[str, ...]:
         "once" if paid.get("one_off") else f"#{paid['counter'] + 1}",
     )
     state = "owed back" if paid["surplus"] else "settled"
-    amount, at = amount_in_words(paid["amount_msat"]), local_time(paid["settled_at"])
+    amount, at = paid_in_words(paid), local_time(paid["settled_at"])
     return paid["subscription"][:12], paid["role"], what, number, amount, state, at
 
 

@@ -10,6 +10,7 @@ from lnrecur.cli.client import Client, home_option, path_to
 from lnrecur.cli.orders import end, waive
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, print_table, printable
 from lnrecur.cli.payer_orders import amend, approve, decline
+from lnrecur.cli.receipts import paid_in_words
 from lnrecur.cli.times import local_time
 from lnrecur.daemon.config import Home
 from lnrecur.recurrence.mandate import FiatLimit
@@ -33,7 +34,7 @@ def list_(role: str | None, home: Home, as_json: bool) -> None:
         print_json(answer)
         return
     rows = [
-        (told["id"][:12], told["role"], told["phase"], printable(told["description"] or ""), str(told["payments"]),
+        (told["id"][:12], told["role"], _state(told), printable(told["description"] or ""), str(told["payments"]),
          amount_in_words(told["total_msat"]), _next(told))
         for told in answer["subscriptions"]
     ]  # fmt: skip
@@ -56,7 +57,7 @@ def show(subscription_id: str, home: Home, as_json: bool) -> None:
     console = make_console()
     print_facts(console, "Subscription", _facts(told))
     payments = [
-        (str(paid["counter"]), amount_in_words(paid["amount_msat"]), local_time(paid["settled_at"]),
+        (str(paid["counter"]), paid_in_words(paid), local_time(paid["settled_at"]),
          paid["payment_hash"][:16], "owed back" if paid["surplus"] else "")
         for paid in told["book"]
     ]  # fmt: skip

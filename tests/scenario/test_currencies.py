@@ -2,15 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
-from helpers.rig import PERIOD, assert_paid, events, outbound, publish, subscribe
+from helpers.forged import forge_request
+from helpers.rig import PERIOD, Hand, assert_paid, events, outbound, publish, recurring, subscribe
+from lnrecur.bolt12 import Offer, OfferTerms, fields
+from lnrecur.bolt12.fields import Field
+from lnrecur.bolt12.offer import write_offer
 from lnrecur.ports import RateUnavailable
 from lnrecur.recurrence.mandate import FiatLimit
 from lnrecur.recurrence.outbound_model import Phase
 from lnrecur.recurrence.rates import ExchangeRate
 from lnrecur.service.assembly import Parts
 from lnrecur.testing.rig import Rig
-from lnrecur.values import Msat, UnixSeconds
+from lnrecur.values import REGTEST, Msat, UnixSeconds
 
 CHEAP, DEAR = 5_000_000, 10_000_000
 """50,000.00 and 100,000.00 EUR for a bitcoin: 20,000 and 10,000 msat for a cent."""
@@ -77,8 +82,28 @@ async def test_nobody_asks_for_a_rate_for_an_offer_in_sat_or_a_request_that_is_n
     async with Rig(seed=3) as rig:
         market = Market(rig)
         merchant = await rig.join("merchant", dress=market.dress())
-        alice = await rig.join("alice")
+        alice, hand = await rig.join("alice"), Hand(rig)
         subscription = subscribe(alice, publish(merchant))
         await rig.run_for(4 * PERIOD)
         assert_paid(rig, alice, subscription, 4)
+        euro = publish(merchant, amount=999, currency="EUR")
+        never_ours = write_offer(
+            OfferTerms(description="a thing", amount=999, currency="EUR", chains=(REGTEST,),
+                       issuer_id=merchant.keyring.identity.point, recurrence=recurring()), bytes(24),
+        )  # fmt: skip
+        good = _request(euro, hand)
+        for offer, data in [(euro, good[:-1] + bytes([good[-1] ^ 1])), (never_ours, _request(never_ours, hand))]:
+            await hand.ask(offer, data)
         assert market.asked == 0
+        await hand.ask(euro, good)
+        assert market.asked == 1
+
+
+def _request(offer: Offer, hand: Hand) -> bytes:
+    values: dict[Field[Any], Any] = {
+        fields.INVREQ_METADATA: b"m" * 16,
+        fields.INVREQ_CHAIN: REGTEST,
+        fields.INVREQ_PAYER_ID: hand.key.point,
+        fields.INVREQ_RECURRENCE_COUNTER: 0,
+    }
+    return forge_request(offer, values, offer.dialect, hand.key).to_bytes()

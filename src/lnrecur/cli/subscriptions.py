@@ -145,6 +145,11 @@ def _while_paused(told: dict[str, Any]) -> str:
     )
 
 
+def _state(told: dict[str, Any]) -> str:
+    """Its phase, and whether we have paused one that we are paid."""
+    return f"{told['phase']}, paused" if told["role"] == "payee" and told["paused_at"] else str(told["phase"])
+
+
 def _periods(count: int) -> str:
     return "1 period" if count == 1 else f"{count:,} periods"
 
@@ -161,7 +166,7 @@ def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
     facts = [
         ("id", told["id"]),
         ("we are", told["role"]),
-        ("state", told["phase"]),
+        ("state", _state(told)),
         ("what", printable(told["description"] or "")),
         ("terms", told["terms"] or ""),
         ("paid", f"{amount_in_words(told['total_msat'])} in {_times(told['payments'])}"),

@@ -39,9 +39,10 @@ from lnrecur.recurrence.effects import (
 )
 from lnrecur.recurrence.event_objects import ObjectType
 from lnrecur.recurrence.inbound_model import Inbound, OpenInvoice, Reservation
-from lnrecur.recurrence.mandate import Mandate
+from lnrecur.recurrence.mandate import FiatLimit, Mandate
 from lnrecur.recurrence.offering import OfferPolicy, OfferStatus, Windows
 from lnrecur.recurrence.outbound_model import NextTry, Outbound, PendingPayment, PendingRequest, Terms
+from lnrecur.recurrence.outbound_terms import PayAt
 from lnrecur.recurrence.rates import Conversion, ExchangeRate
 from lnrecur.recurrence.retry import RetryPolicy
 from lnrecur.values import Msat, OfferId, PaymentHash, Point, Preimage, RecurrenceId, UnixSeconds
@@ -77,17 +78,22 @@ def full_outbound_state() -> Outbound:
     return Outbound(
         recurrence_id=RecurrenceId(sha256(b"a full one")),
         offer_bytes=bytes(range(256)),
-        mandate=Mandate(Msat(1), Msat(2), 3, later(4), Msat(5), 6, "rent ☂ \x00"),
+        mandate=Mandate(
+            Msat(1), Msat(2), 3, later(4), Msat(5), 6, "rent ☂ \x00", FiatLimit("EUR", 7, 8), Msat(9), None
+        ),
         terms=Terms(
             trigger=outbound_model.Trigger.ON_APPROVAL,
             missed=outbound_model.Missed.CATCH_UP,
-            request_retry=RetryPolicy(1, 2, 3, 4, 5),
+            request_retry=RetryPolicy(1, 2, 3, 4, 5, 6),
             payment_retry=RetryPolicy(6, 7, 8, 9, 10),
             start=2**32 - 1,
             quantity=2**64 - 1,
             payer_note="for Änne",
             chain=bytes(32),
             via=("02" * 33 + "@127.0.0.1:9735", "b"),
+            pay_at=PayAt.BEFORE_END,
+            margin_s=11,
+            jitter_s=12,
         ),
         created_at=NOW,
         phase=outbound_model.Phase.PAYING,
@@ -108,6 +114,29 @@ def full_outbound_state() -> Outbound:
         next_state=b"",
         problem="no route",
         wake_at=UnixSeconds(2**64),
+        one_off=True,
+        waits_for=outbound_model.Wait.REFUSAL,
+        new_offer=b"another offer",
+        pause_asked=True,
+        missed_through=8,
+        catch_up_through=9,
+        refusals=2,
+        adopting=10,
+        payee_paused=True,
+        given_up=PendingPayment(
+            7,
+            payment_hash,
+            b"lni",
+            Msat(1),
+            Msat(2),
+            None,
+            later(3),
+            rate=ExchangeRate("EUR", 10**9, NOW, "somebody"),
+            reason="no_route",
+        ),
+        adopted=3,
+        adopted_msat=Msat(2**64),
+        waived=4,
     )
 
 

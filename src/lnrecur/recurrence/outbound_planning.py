@@ -31,5 +31,7 @@ def plan_next(state: Outbound, now: UnixSeconds, entropy: bytes) -> Step:
 
 def paused(state: Outbound) -> Step:
     """Nothing is asked or paid, until the subscriber resumes; it is woken to tell the periods that pass meanwhile."""
-    kept = replace(state, phase=Phase.PAUSED, request=None, payment=None, waits_for=None, pause_asked=False)
+    kept = replace(
+        state, phase=Phase.PAUSED, request=None, payment=None, waits_for=None, pause_asked=False, payee_paused=False
+    )
     return Step(replace(kept, wake_at=closing(kept)), (Emit("subscription.paused", {"counter": state.next_counter}),))

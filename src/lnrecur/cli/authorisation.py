@@ -15,12 +15,19 @@ from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_model import Missed, Outbound, Terms, Trigger
 from lnrecur.recurrence.outbound_times import pay_at
 from lnrecur.recurrence.windows import first_open_period
-from lnrecur.recurrence.words import amount_in_words, price_in_words, recurrence_in_words
+from lnrecur.recurrence.words import amount_in_words, price_in_words, recurrence_in_words, share_in_words
 from lnrecur.values import Msat, RecurrenceId, UnixSeconds
 
 DATES_SHOWN: Final = 5
 _COUNT_MAX: Final = 2**32
 """More payments than any offer can have: period indices have 32 bits."""
+
+
+def payee_in_words(offer: Offer) -> str:
+    """Who is paid: the name the offer gives itself, which proves nothing, and the key that must sign the invoices."""
+    name = printable(offer.issuer) if offer.issuer else "(the offer does not say)"
+    key = "asked over a blinded path" if offer.issuer_id is None else f"key {offer.issuer_id.hex()[:16]}..."
+    return f"{name}, {key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +123,7 @@ class Authorisation:
         mandate = self.mandate
         facts = [
             ("for", printable(self.offer.description or "(the offer does not say)")),
-            ("payee", printable(self.offer.issuer or "(the offer does not say)")),
+            ("payee", payee_in_words(self.offer)),
             ("terms", printable(recurrence_in_words(self.offer))),
             ("each time", f"at most {mandate.per_period_in_words()}, and {self._fees(1)}"),
             ("in all", self._in_all()),
@@ -171,7 +178,8 @@ class Authorisation:
             most = payments * mandate.max_fee_msat(mandate.max_per_period_msat)
             return f"at most {amount_in_words(most)} of routing fees"
         each = "" if payments == 1 else " each"
-        return f"at most {amount_in_words(mandate.fee_base_msat)} and {mandate.fee_ppm} ppm of routing fees{each}"
+        told = f"{amount_in_words(mandate.fee_base_msat)} and {share_in_words(mandate.fee_ppm)} of it"
+        return f"at most {told} of routing fees{each}"
 
     def _date_facts(self) -> list[tuple[str, str]]:
         dates = self.dates()

@@ -10,6 +10,7 @@ import click
 
 from lnrecur.bolt12 import Offer
 from lnrecur.cli.amounts import AMOUNT, PERCENT, PRICE, Price
+from lnrecur.cli.authorisation import payee_in_words
 from lnrecur.cli.client import Client, home_option, path_to
 from lnrecur.cli.decode import read_offer
 from lnrecur.cli.errors import EXIT_FAILED
@@ -102,7 +103,7 @@ def _ask(offer: Offer, limit: Price, asked: dict[str, Any]) -> None:
     fees = "10 sat and 1 % of it" if asked["max_fee"] is None else amount_in_words(asked["max_fee"])
     facts = [
         ("for", printable(offer.description or "(the offer does not say)")),
-        ("payee", printable(offer.issuer or "(the offer does not say)")),
+        ("payee", payee_in_words(offer)),
         ("price", printable(recurrence_in_words(offer))),
         ("you pay", f"{'' if offer.amount is None else 'at most '}{most}, once, and at most {fees} of routing fees"),
     ]

@@ -13,7 +13,7 @@ from typing import Final
 
 from lnrecur.errors import UsageError
 from lnrecur.recurrence.rates import ExchangeRate
-from lnrecur.recurrence.words import amount_in_words, moment_in_words, price_in_words
+from lnrecur.recurrence.words import amount_in_words, moment_in_words, price_in_words, share_in_words
 from lnrecur.values import ZERO_MSAT, Msat, UnixSeconds
 
 _MILLION: Final = 1_000_000
@@ -41,9 +41,7 @@ class FiatLimit:
 
     def in_words(self) -> str:
         """Such as "9.99 EUR plus 5 %"."""
-        percent, rest = divmod(self.slippage_ppm, 10_000)
-        decimals = f".{rest:04}".rstrip("0") if rest else ""
-        return f"{price_in_words(self.minor, self.currency)} plus {percent}{decimals} %"
+        return f"{price_in_words(self.minor, self.currency)} plus {share_in_words(self.slippage_ppm)}"
 
 
 @dataclass(frozen=True, slots=True)

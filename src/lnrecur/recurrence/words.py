@@ -60,6 +60,13 @@ def amount_in_words(msat: int) -> str:
     return f"{'-' if msat < 0 else ''}{sat:,}{decimals} sat"
 
 
+def share_in_words(ppm: int) -> str:
+    """A share in parts per million as a percentage, exact: "5 %", "0.25 %"."""
+    percent, rest = divmod(ppm, 10_000)
+    decimals = f".{rest:04}".rstrip("0") if rest else ""
+    return f"{percent}{decimals} %"
+
+
 def duration_in_words(unit: TimeUnit, period: int) -> str:
     """A span of time: "12 seconds", "1 hour", "30 days", "1 month".
 

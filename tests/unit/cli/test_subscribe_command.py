@@ -12,8 +12,8 @@ from lnrecur.bolt12 import Offer, Recurrence, TimeUnit
 from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
 from lnrecur.cli.authorisation import Authorisation
 from lnrecur.cli.output import local_moment
-from lnrecur.recurrence.mandate import Mandate
-from lnrecur.recurrence.outbound_model import Terms, Trigger
+from lnrecur.recurrence.mandate import FiatLimit, Mandate
+from lnrecur.recurrence.outbound_model import Missed, Terms, Trigger
 from lnrecur.values import Msat, UnixSeconds
 from lnrecur.wire.integers import U64_MAX
 
@@ -38,6 +38,42 @@ def facts(told: Authorisation) -> dict[str, str]:
 
 def daily(**changes: Any) -> Recurrence:
     return Recurrence(TimeUnit.DAYS, 1, **changes)
+
+
+def in_euro(**limits: Any) -> Authorisation:
+    offer = Offer.from_text(an_offer(daily(limit=2), currency="EUR", amount=999))
+    found = offer.recurrence
+    assert found is not None
+    return Authorisation(offer, found, Mandate(None, fiat=FiatLimit("EUR", 999), **limits), Terms(), NOW)
+
+
+def test_a_limit_in_a_currency_is_told_in_it() -> None:
+    told = facts(in_euro())
+    assert told["each time"] == "at most 9.99 EUR plus 5 %, and at most 10 sat and 1 % of it of routing fees"
+    assert told["in all"] == ("at most 31.44 EUR in 3 payments, and at most 10 sat and 1 % of it of routing fees each")
+    both = facts(in_euro(max_total_msat=Msat(9_000_000)))
+    assert both["in all"].startswith("at most 31.44 EUR and 9,000 sat in 3 payments")
+
+
+def test_the_payee_is_named_by_the_key_that_signs() -> None:
+    offer = Offer.from_text(OFFER)
+    assert offer.issuer_id is not None
+    assert facts(authorisation())["payee"] == f"(the offer does not say), key {offer.issuer_id.hex()[:16]}..."
+
+
+@pytest.mark.parametrize(
+    ("terms", "told"),
+    [
+        (Terms(), "a period that cannot be paid in its window ends the subscription"),
+        (
+            Terms(missed=Missed.CATCH_UP),
+            "periods that could not be paid in their window are paid late and in order, at most 10 at once without "
+            "asking",
+        ),
+    ],
+)
+def test_what_happens_to_missed_periods_is_told(terms: Terms, told: str) -> None:
+    assert facts(authorisation(terms=terms))["missed"] == told
 
 
 def test_without_a_limit_it_says_that_it_goes_on() -> None:

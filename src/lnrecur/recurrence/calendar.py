@@ -7,6 +7,7 @@ POSIX time, so T6 (a base that falls on one) has nothing to do.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from lnrecur.bolt12.recurrence_terms import TimeUnit
@@ -21,6 +22,7 @@ _DAYS_BEFORE_EPOCH: Final = 719_468
 """From 1 March of the year 0 to 1 January 1970."""
 
 
+@lru_cache(maxsize=4096)
 def period_start(basetime: int, unit: TimeUnit | int, period: int, index: int) -> UnixSeconds:
     """The first second of period `index` (T2 to T5), in seconds since 1970.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from lnrecur.bolt12.errors import Bolt12Error
@@ -37,6 +38,16 @@ class InvoiceRefused(RecurrenceError):
         self.rule = rule
 
 
+@lru_cache(maxsize=128)
+def read_invoice(data: bytes) -> Invoice:
+    """An invoice from its bytes: it is checked, paid and booked within moments, and read once for all of that.
+
+    Raises:
+        WireError, Bolt12Error: as `Invoice.from_bytes`.
+    """
+    return Invoice.from_bytes(data)
+
+
 def check_invoice(state: Outbound, data: bytes, now: UnixSeconds) -> tuple[VerifiedInvoice, UnixSeconds | None]:
     """Prove an invoice the answer to the pending request; answers it with the start of period 0 it stands for.
 
@@ -49,7 +60,7 @@ def check_invoice(state: Outbound, data: bytes, now: UnixSeconds) -> tuple[Verif
     if state.request is None:
         raise InvoiceRefused("no request waits for an invoice")
     try:
-        invoice = Invoice.from_bytes(data)
+        invoice = read_invoice(data)
         verified = invoice.verify_answers(
             InvoiceRequest.from_bytes(state.request.data), _asked(state.offer, invoice.node_id)
         )

@@ -172,7 +172,7 @@ class Outbound:
     @property
     def recurrence(self) -> Recurrence:
         """The offer's recurrence."""
-        recurrence = self.offer.recurrence
+        recurrence = _read_recurrence(self.offer_bytes)
         if recurrence is None:
             raise RecurrenceError("an outbound subscription holds a recurring offer")
         return recurrence
@@ -196,6 +196,11 @@ class Outbound:
 @lru_cache(maxsize=1024)
 def _read_offer(data: bytes) -> Offer:
     return Offer.from_bytes(data)
+
+
+@lru_cache(maxsize=1024)
+def _read_recurrence(data: bytes) -> Recurrence | None:
+    return _read_offer(data).recurrence
 
 
 # --- events ----------------------------------------------------------------------------------------------------------

@@ -6,8 +6,8 @@ from typing import Any
 
 from lnrecur.bolt12 import fields
 from lnrecur.bolt12.errors import Bolt12Error
-from lnrecur.bolt12.invoice import Invoice
 from lnrecur.bolt12.invoice_request import write_invoice_request
+from lnrecur.recurrence.invoice_checks import read_invoice
 from lnrecur.recurrence.outbound_model import Outbound, PendingRequest
 from lnrecur.recurrence.payer_keys import PayerKeys
 
@@ -49,7 +49,7 @@ def _write(state: Outbound, keys: PayerKeys, attempt: int, *, cancel: bool) -> b
 def state_to_echo(invoice: bytes) -> bytes | None:
     """V9: the opaque state of a paid invoice, if it has one of a size we keep."""
     try:
-        state = Invoice.from_bytes(invoice).next_state
+        state = read_invoice(invoice).next_state
     except Bolt12Error:  # pragma: no cover - the invoice was read before it was paid
         return None
     return state if state is not None and len(state) <= STATE_MAX else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from lnrecur.crypto.keys import PrivateKey, derive_key, derive_secret
 from lnrecur.recurrence.payer_keys import PayerKeys
@@ -44,4 +45,10 @@ class Keyring:
 
     def payer(self, recurrence_id: RecurrenceId) -> PayerKeys:
         """The keys of one outbound subscription."""
-        return PayerKeys.derive(self.seed, recurrence_id)
+        return _payer_keys(self.seed, recurrence_id)
+
+
+@lru_cache(maxsize=4096)
+def _payer_keys(seed: bytes, recurrence_id: RecurrenceId) -> PayerKeys:
+    """They are asked for at every request and every answer, and derived in two point multiplications."""
+    return PayerKeys.derive(seed, recurrence_id)

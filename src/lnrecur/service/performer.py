@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from lnrecur.bolt12.invoice import Invoice
 from lnrecur.messaging.messenger import ContentsKind, MessageContents
 from lnrecur.ports import (
     Clock,
@@ -28,6 +27,7 @@ from lnrecur.ports import (
     Unavailable,
 )
 from lnrecur.recurrence.effects import AskPaymentStatus, Claim, FailBack, Pay, SendCancel, SendInvoiceRequest
+from lnrecur.recurrence.invoice_checks import read_invoice
 from lnrecur.recurrence.outbound_model import (
     Event,
     NodeSilent,
@@ -225,7 +225,7 @@ class Performer:
 
 def pay_order(effect: Pay) -> PayOrder:
     """What the money node needs to know of an accepted invoice."""
-    invoice = Invoice.from_bytes(effect.invoice)
+    invoice = read_invoice(effect.invoice)
     paths = tuple(
         PaymentPath(
             path,

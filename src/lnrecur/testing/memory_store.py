@@ -6,8 +6,10 @@ It is not thread-safe; one event loop may share it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice, takewhile
 from typing import Generic, TypeVar
 
 from lnrecur.ports import (
@@ -146,15 +148,11 @@ class MemoryRecurrenceManager(MemoryWorkers):
 
     def due_outbounds(self, now: UnixSeconds, limit: int) -> Sequence[RecurrenceId]:
         """Subscriptions that we pay whose wake_at has come, longest due first."""
-        waiting = ((state.wake_at, state.recurrence_id) for state in self._outbound.all())
-        due = [(wake_at, recurrence_id) for wake_at, recurrence_id in waiting if wake_at is not None and wake_at <= now]
-        return [recurrence_id for _, recurrence_id in sorted(due, key=lambda pair: pair[0])[:limit]]
+        return [state.recurrence_id for state in islice(self._outbound.due(now), limit)]
 
     def due_inbounds(self, now: UnixSeconds, limit: int) -> Sequence[tuple[OfferId, Point]]:
         """Offer and payer of the subscriptions we are paid whose wake_at has come, longest due first."""
-        due = [state for state in self._inbound.all() if state.wake_at is not None and state.wake_at <= now]
-        due.sort(key=lambda state: state.wake_at or 0)
-        return [(state.offer_id, state.payer_id) for state in due[:limit]]
+        return [(state.offer_id, state.payer_id) for state in islice(self._inbound.due(now), limit)]
 
     def due_outbox(self, now: UnixSeconds, limit: int) -> Sequence[OutboxEntry]:
         """Effects that wait to be performed, in the order they were stored."""
@@ -211,18 +209,15 @@ class MemoryRecurrenceManager(MemoryWorkers):
             if seat is None or (entry.id not in self._claimed and seat.handles(entry.effect))
         ]
         if seat is None or seat.work:
-            claimed = self._claimed
-            moments += [
-                state.wake_at
-                for state in self._outbound.all()
-                if state.wake_at is not None and state.recurrence_id not in claimed
-            ]
-            moments += [
-                state.wake_at
-                for state in self._inbound.all()
-                if state.wake_at is not None and (state.offer_id, state.payer_id) not in claimed
-            ]
+            moments += self._first_wake(self._outbound.waiting(), lambda state: state.recurrence_id)
+            moments += self._first_wake(self._inbound.waiting(), lambda state: (state.offer_id, state.payer_id))
         return min(moments, default=None)
+
+    def _first_wake(self, waiting: Iterable[_S], key: Callable[[_S], object]) -> list[UnixSeconds]:
+        for state in waiting:
+            if state.wake_at is not None and key(state) not in self._claimed:
+                return [state.wake_at]
+        return []
 
     # --- what happened -----------------------------------------------------------------------------------------------
 
@@ -243,15 +238,17 @@ class MemoryRecurrenceManager(MemoryWorkers):
 
     def payments(self, subject: bytes | None = None) -> Sequence[BookedPayment]:
         """The books, of one subscription or of all, in the order of settlement."""
-        wanted = [booked for booked in self._books.booked if subject is None or booked.subject == subject]
+        wanted = self._books.booked if subject is None else self._books.of_subject.get(subject, ())
         return sorted(wanted, key=lambda booked: booked.booking.settled_at)
 
 
 class _States(Generic[_S]):
-    """States by subject, in the order in which they were first stored."""
+    """States by subject, in the order in which they were first stored, and by the moment they wait for."""
 
     def __init__(self) -> None:
         self._stored: dict[bytes, Stored[_S]] = {}
+        self._places: dict[bytes, int] = {}
+        self._waiting: list[tuple[int, int, bytes]] = []
 
     def get(self, subject: bytes) -> Stored[_S] | None:
         return self._stored.get(subject)
@@ -268,8 +265,21 @@ class _States(Generic[_S]):
         if version != (None if stored is None else stored.version):
             raise Conflict(f"{subject.hex()} is not in version {version}")
 
+    def waiting(self) -> Iterator[_S]:
+        """Those with a wake_at, the earliest first."""
+        return (self._stored[subject].state for _, _, subject in self._waiting)
+
+    def due(self, now: int) -> Iterator[_S]:
+        """Those whose wake_at has come, longest due first."""
+        return takewhile(lambda state: state.wake_at is not None and state.wake_at <= now, self.waiting())
+
     def put(self, subject: bytes, state: _S) -> None:
         stored = self._stored.get(subject)
+        place = self._places.setdefault(subject, len(self._places))
+        if stored is not None and stored.state.wake_at is not None:
+            del self._waiting[bisect_left(self._waiting, (stored.state.wake_at, place))]
+        if state.wake_at is not None:
+            insort(self._waiting, (state.wake_at, place, subject))
         self._stored[subject] = Stored(state, 1 if stored is None else stored.version + 1)
 
 
@@ -278,6 +288,7 @@ class _Books:
 
     def __init__(self) -> None:
         self.booked: list[BookedPayment] = []
+        self.of_subject: dict[bytes, list[BookedPayment]] = {}
         self._once: set[tuple[object, ...]] = set()
 
     def check(self, role: Role, subject: bytes, bookings: Sequence[Book]) -> None:
@@ -289,7 +300,9 @@ class _Books:
     def add(self, role: Role, subject: bytes, bookings: Sequence[Book]) -> None:
         """Book what was checked."""
         for booking in bookings:
-            self.booked.append(BookedPayment(role, subject, booking))
+            booked = BookedPayment(role, subject, booking)
+            self.booked.append(booked)
+            self.of_subject.setdefault(subject, []).append(booked)
             self._once.update(_once(role, subject, booking))
 
 

@@ -272,7 +272,7 @@ class Rig:
             BaseException: a node's services ended, or a handler met a bug; exactly what they raised.
         """
         ready: Sized | None = getattr(asyncio.get_running_loop(), "_ready", None)
-        quiet, seen = 0, self._signs_of_life()
+        quiet, seen = 0, self._signs_of_life() if ready is None else ()
         while quiet < _QUIET_TURNS:
             self.network.deliver()
             await asyncio.sleep(0)

@@ -66,17 +66,20 @@ class ScriptedNode:
         self._hanging: dict[Call, asyncio.Event] = {}
         self._delay_seconds = 0.0
         self._copies = 1
-        self._is_down = False
+        self._is_down = self._has_broken_off = False
+        self._up = asyncio.Event()
 
     # --- what it can be told
 
     def go_down(self) -> None:
-        """Answer nothing at all until `come_back`: every call is unavailable, and whoever waits for receipts too."""
-        self._is_down = True
+        """Answer nothing until `come_back`: calls are unavailable; receipts too, once, and then they say nothing."""
+        self._is_down, self._has_broken_off = True, False
 
     def come_back(self) -> None:
         """Answer again."""
         self._is_down = False
+        self._up.set()
+        self._up = asyncio.Event()
 
     def forget_troubles(self) -> None:
         """Make none of the troubles that were ordered and have not happened yet, and answer."""
@@ -155,6 +158,9 @@ class ScriptedNode:
     async def receipts(self, cursor: str | None) -> AsyncIterator[Receipt]:
         """As the wrapped node, but hanging, late or repeated as told."""
         self.calls["receipts"] += 1
+        if self._is_down and self._has_broken_off:
+            await self._up.wait()
+        self._has_broken_off = self._is_down
         self._check_is_up("receipts")
         async for receipt in self.inner.receipts(cursor):
             await self._wait_for_release("receipts")

@@ -270,7 +270,7 @@ def _deeds(scale: Scale, node: str) -> list[Deed]:
     merchant = node.startswith("merchant")
     rates: dict[DeedKind, tuple[float, int, int]] = {
         DeedKind.CRASH: (levels.crashes, 5, 2 * HOUR),
-        DeedKind.POWER_CUT: (levels.power_cuts, 1, 12),
+        DeedKind.POWER_CUT: (levels.power_cuts, 1, 40),
         DeedKind.OUTAGE: (levels.outages, 10, 20 * MINUTE),
         DeedKind.LOST_ANSWER: (levels.lost_answers, 1, 3),
         DeedKind.FAILING_PAYMENTS: (0.0 if merchant else levels.failing_payments, 1, 3),

@@ -17,7 +17,7 @@ from lnrecur.recurrence.effects import Claim, IssueInvoice, Pay
 from lnrecur.recurrence.inbound_model import PaymentClaimable, RequestArrived
 from lnrecur.recurrence.inbound_model import Phase as InboundPhase
 from lnrecur.recurrence.inbound_model import Step as InboundStep
-from lnrecur.recurrence.outbound_model import Outbound, PaymentSettled, Phase, Trigger
+from lnrecur.recurrence.outbound_model import Amended, Approved, Outbound, PaymentSettled, Phase, Trigger
 from lnrecur.recurrence.outbound_model import Step as OutboundStep
 from lnrecur.service.assembly import Parts
 from lnrecur.service.performer import pay_order
@@ -118,10 +118,12 @@ def test_p1_a_payee_that_sells_a_period_twice_is_noticed(monkeypatch: pytest.Mon
 
 
 def with_state(change: Callable[[Outbound], Outbound], back: Callable[[Outbound, Outbound], Outbound]) -> Any:
-    """A step that is taken on another state than the stored one, and put back into it."""
+    """A step that is taken on another state than the stored one, and put back into it; what people say counts."""
 
     def breaker(step: Step) -> Step:
         def broken(state: Outbound, event: Any, now: Any) -> OutboundStep:
+            if isinstance(event, Approved | Amended):
+                return step(state, event, now)  # type: ignore[no-any-return]
             taken = step(change(state), event, now)
             return OutboundStep(back(taken.state, state), taken.effects)
 
@@ -244,8 +246,8 @@ class Forgetful(Broken):
     def commit_outbound(self, change: Change[Outbound]) -> Any:
         return self.inner.commit_outbound(replace(change, state=replace(change.state, request=None)))
 
-    def due_outbox(self, *args: Any) -> Any:
-        due = self.inner.due_outbox(*args)
+    def claim_outbox(self, *args: Any) -> Any:
+        due = self.inner.claim_outbox(*args)
         for entry in due:
             self.inner.effect_done(entry.id)
         return due
@@ -392,6 +394,21 @@ def test_a_breach_is_made_small_and_its_trace_tells_the_story(monkeypatch: pytes
     assert "subscription.created" in told
     assert {slot for line in outcome.trace.lines for slot in line.slots} == {plan.arrivals[0][0]}
     assert "--seed 1 --years 2 --subscriptions 12 --faults heavy" in report.command
+
+
+def test_a_world_that_never_comes_to_rest_is_told_like_a_breach() -> None:
+    class AlwaysDue(Broken):
+        """A store that forgets its requests, so that each is made anew at once, for ever."""
+
+        def commit_outbound(self, change: Change[Outbound]) -> Any:
+            return self.inner.commit_outbound(
+                replace(change, state=replace(change.state, request=None, wake_at=change.at))
+            )
+
+    report = simulate(Scale(1, YEAR, 1, NONE), breakage=Breakage(before=store_of(AlwaysDue, "person")), runs_max=0)
+    assert report.breach is not None
+    assert report.breach.promise == "bug"
+    assert "rest" in report.breach.told
 
 
 def test_an_exception_that_nobody_handled_is_told_like_a_breach(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,12 +22,12 @@ from collections.abc import Callable, Sized
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from lnrecur.adapters.nodes.playmoney.htlc import OPENING_BALANCE
 from lnrecur.adapters.router import GraphRouter
 from lnrecur.crypto.hashes import sha256
-from lnrecur.errors import UsageError
+from lnrecur.errors import Fault, LnrecurError, UsageError
 from lnrecur.messaging.graph import MessageGraph
 from lnrecur.ports import RecurrenceManager
 from lnrecur.service.assembly import Parts, Services
@@ -50,8 +50,16 @@ _QUIET_TURNS: Final = 16
 
 Only for event loops that do not show what is ready to run; those of the standard library do.
 """
+_TURNS_MAX: Final = 20_000
+"""Turns of the event loop within one moment after which something is going round in circles."""
 _NAP_S: Final = 400 * 24 * 3600
 """A scheduler that has nothing to do sleeps on: nobody but its own node writes to a rig's store."""
+
+
+class NeverAtRest(LnrecurError):
+    """Things went on and on within one moment: somebody is busy with nothing."""
+
+    fault: ClassVar[Fault] = Fault.OURS
 
 
 class RigClock(VirtualClock):
@@ -252,18 +260,22 @@ class Rig:
         """Let this much time pass; see `run_until`."""
         await self.run_until(self.clock.now() + seconds)
 
-    async def run_until(self, moment: int) -> None:
+    async def run_until(self, moment: int, *, stop: Callable[[], bool] = lambda: False) -> None:
         """Let time pass up to `moment`, step by step: whatever waits for a moment before it happens at that moment.
+
+        `stop` is asked after each step; once it says True, time stops where it is.
 
         Raises:
             BaseException: a node's services ended, or a handler met a bug; exactly what they raised.
         """
         await self.settle()
-        while (at := self._next_moment()) is not None and at <= moment:
-            self.clock.advance_to(max(at, self.clock.precise()))
+        while not stop():
+            at = self._next_moment()
+            over = at is None or at > moment
+            self.clock.advance_to(max(moment if at is None or over else at, self.clock.precise()))
             await self.settle()
-        self.clock.advance_to(max(moment, self.clock.precise()))
-        await self.settle()
+            if over:
+                return
 
     async def settle(self) -> None:
         """Let everything happen that can happen now, and return when nothing moves any more.
@@ -272,8 +284,11 @@ class Rig:
             BaseException: a node's services ended, or a handler met a bug; exactly what they raised.
         """
         ready: Sized | None = getattr(asyncio.get_running_loop(), "_ready", None)
-        quiet, seen = 0, self._signs_of_life() if ready is None else ()
+        quiet, seen, turns = 0, self._signs_of_life() if ready is None else (), 0
         while quiet < _QUIET_TURNS:
+            turns += 1
+            if turns > _TURNS_MAX:
+                raise NeverAtRest(f"nothing comes to rest at {self.clock.now()}, after {turns:,} turns")
             self.network.deliver()
             await asyncio.sleep(0)
             await self._bury()

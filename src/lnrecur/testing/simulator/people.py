@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Final
 
 from lnrecur.errors import UsageError
 from lnrecur.ports import Role
@@ -27,6 +28,8 @@ from lnrecur.testing.simulator.witness import Witness
 from lnrecur.values import Msat, RecurrenceId
 
 Deed = Callable[[PayerService, Subscription, SubscriptionPlan], None]
+_PATIENCE: Final = 3
+"""How often somebody tries once more what the payee refuses."""
 
 
 class People:
@@ -46,6 +49,7 @@ class People:
         self._expected: dict[str, SubscriptionPlan] = {}
         """What somebody is subscribing to at this moment."""
         self._ways: dict[bytes, SubscriptionPlan] = {}
+        self._patience: Counter[bytes] = Counter()
         witness.listeners.append(self._committed)
 
     def arrive(self, slot: int) -> None:
@@ -136,6 +140,11 @@ class People:
         state = self._state(known)
         if state.phase is not Phase.NEEDS_APPROVAL:
             return
+        if state.waits_for is Wait.REFUSAL:
+            self._patience[known.recurrence_id] += 1
+            if self._patience[known.recurrence_id] > _PATIENCE:
+                payer.decline(known.recurrence_id)
+                return
         if state.waits_for is Wait.NEW_OFFER:
             self._expected[known.person] = replace(way, mandate=known.mandate)
             payer.approve(known.recurrence_id, known.mandate)

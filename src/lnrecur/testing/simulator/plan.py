@@ -238,7 +238,7 @@ def subscription_plan(plan: Plan, offers: list[OfferPlan], slot: int, generation
             payer_note=chance.choice((None, None, f"from slot {slot}")),
         ),
         cancel_after=int(chance.expovariate(1 / (4 * YEAR))) if chance.random() < 0.5 else None,
-        approve_after=None if chance.random() < 0.2 else int(chance.random() ** 3 * length),
+        approve_after=None if chance.random() < 0.2 else MINUTE + int(chance.random() ** 3 * length),
         approve_for_good=chance.random() < 0.5,
         pause_after=int(chance.expovariate(1 / (2 * YEAR))) if chance.random() < 0.2 else None,
         pause_for=int(chance.expovariate(1 / length)),

@@ -171,9 +171,12 @@ class World:
 
     async def _pass_until(self, end: int) -> None:
         told = 0.0
-        while self._agenda and self._agenda[0][0] <= end:
-            moment, _, deed = heapq.heappop(self._agenda)
-            await self._rig.run_until(moment)
+        while self._rig.clock.now() < end or self._is_due(end):
+            moment = self._next(end)
+            await self._rig.run_until(moment, stop=lambda before=moment: self._next(end) < before)  # type: ignore[misc]
+            if not self._is_due(self._rig.clock.now()):
+                continue  # something earlier has come onto the agenda, or this was the end
+            _, _, deed = heapq.heappop(self._agenda)
             try:
                 done = deed()
                 if hasattr(done, "__await__"):
@@ -183,7 +186,13 @@ class World:
             share = (moment - START) / max(1, self.plan.scale.seconds)
             if share >= told + _TOLD_EVERY:
                 self._progress(told := share, self._told())
-        await self._rig.run_until(end)
+
+    def _next(self, end: int) -> int:
+        """When the next thing on the agenda is to be done, or the end."""
+        return min(self._agenda[0][0], end) if self._agenda else end
+
+    def _is_due(self, moment: int) -> bool:
+        return bool(self._agenda) and self._agenda[0][0] <= moment
 
     def _told(self) -> str:
         return f"{len(self._facts.all()):,} subscriptions, {len(self._facts.settlements):,} payments"

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from helpers.rig import PERIOD, Hand, assert_paid, counters, inbound, outbound, publish, subscribe
+from helpers.rig import PERIOD, Hand, assert_consistent, assert_paid, counters, inbound, outbound, publish, subscribe
 from lnrecur.bolt12 import InvoiceRequest, Offer, fields
 from lnrecur.bolt12.invoice_request import write_invoice_request
 from lnrecur.ports import SentState
 from lnrecur.recurrence.inbound_model import Phase as PayeePhase
 from lnrecur.recurrence.offering import OfferPolicy
-from lnrecur.recurrence.outbound_model import Phase
+from lnrecur.recurrence.outbound_model import Phase, Terms
+from lnrecur.recurrence.retry import RetryPolicy
 from lnrecur.service.assembly import Parts
+from lnrecur.testing.network import Faults
 from lnrecur.testing.rig import Rig
 from lnrecur.values import REGTEST
 
@@ -141,3 +143,17 @@ async def test_what_happened_meanwhile_counts_more_than_the_state_that_is_carrie
         theirs = inbound(merchant, offer, alice, subscription)
         assert theirs is not None
         assert (theirs.phase, theirs.waived) == (PayeePhase.COMPLETED, 1)
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_every_period_is_paid_once_however_bad_the_network_and_however_often_the_payee_forgets(seed: int) -> None:
+    bad = Faults(loss=0.3, doubling=0.3, reordering=0.3, lateness=0.3, late_s_max=20)
+    async with Rig(seed, faults=bad) as rig:
+        merchant, alice = await rig.join("merchant"), await rig.join("alice")
+        offer = publish(merchant, policy=CARRIED)
+        subscription = subscribe(alice, offer, Terms(request_retry=RetryPolicy(first_delay_s=5, cap_s=30)))
+        for _ in range(9):
+            await rig.run_for(PERIOD // 2)
+            await rig.restart("merchant")
+            assert_consistent(rig)
+        assert_paid(rig, alice, subscription, 4)

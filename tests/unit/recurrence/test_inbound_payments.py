@@ -13,6 +13,7 @@ from helpers.engine import (
     a_request,
     an_offer,
     every,
+    hash_of,
     kinds,
     names,
     only,
@@ -351,3 +352,46 @@ def test_what_is_secret_is_in_no_repr() -> None:
     claim = only(payee.claimable(payee.context(issued)), Claim)
     for shown in (repr(issued), repr(claim)):
         assert repr(preimage_of(payee.issued)) not in shown
+
+
+# --- too much, too little -------------------------------------------------------------------------------------------
+
+
+def _over(payee: PayeeSide, amount: int) -> tuple[list[str], tuple[Effect, ...]]:
+    """A first payment of this amount: what its being claimable and its being claimed lead to."""
+    context = payee.invoiced(0)
+    deeds = kinds(payee.claimable(context, amount))
+    return deeds, payee.claimed(context, amount)
+
+
+@pytest.mark.parametrize("amount", [PRICE + 1, 2 * PRICE])
+def test_up_to_twice_the_amount_is_accepted_booked_as_received_and_told(amount: int) -> None:
+    payee = PayeeSide()
+    deeds, effects = _over(payee, amount)
+    assert deeds == ["Claim"]
+    assert only(effects, Book).amount_msat == amount
+    assert names(effects) == ["subscription.created", "payment.overpaid"]
+    told = [effect for effect in effects if isinstance(effect, Emit)][1]
+    assert told.data == {"counter": 0, "over_msat": amount - PRICE, "owed_msat": 0}
+    assert (payee.state.received_msat, payee.state.surplus_msat, payee.state.next_counter) == (amount, 0, 1)
+
+
+def test_more_than_twice_the_amount_is_failed_back_and_where_it_settled_owed_back() -> None:
+    payee = PayeeSide()
+    deeds, effects = _over(payee, 2 * PRICE + 1)
+    assert deeds == ["FailBack"]
+    assert only(effects, Book) == Book(
+        counter=0, payment_hash=hash_of(preimage_of(1)), preimage=preimage_of(1), amount_msat=2 * PRICE + 1,
+        fee_msat=0, settled_at=NOW, period_start=NOW,
+    )  # fmt: skip
+    assert (payee.state.next_counter, payee.state.surplus_msat) == (1, PRICE + 1)
+
+
+@pytest.mark.parametrize("amount", [1, PRICE - 1])
+def test_less_than_the_amount_is_failed_back_and_where_it_settled_owed_back(amount: int) -> None:
+    payee = PayeeSide()
+    deeds, effects = _over(payee, amount)
+    assert deeds == ["FailBack"]
+    assert only(effects, Book).surplus
+    assert names(effects) == ["payment.surplus"]
+    assert (payee.state.next_counter, payee.state.surplus_msat, payee.state.phase) == (0, amount, Phase.STRANGER)

@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/pytest
 
-.PHONY: help demo test check unit lint types imports docs bench fuzz clean
+.PHONY: help demo test check unit lint types imports docs bench fuzz torture clean
 
 help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -54,6 +54,9 @@ bench: $(READY) ## Measure, as JSON
 fuzz: $(READY) ## Fuzz the decoders; MINUTES=5 for five minutes each
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
 	$(BIN)/python fuzz/run.py --minutes $(or $(MINUTES),1)
+
+torture: $(READY) ## Kill daemons at random, and see whether a promise breaks; MINUTES=5
+	$(BIN)/python tests/torture.py --minutes $(or $(MINUTES),5)
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist build

@@ -118,6 +118,16 @@ class Daemon:
         """Wait until it has so many connected peers."""
         wait_for(lambda: True if len(self.info()["peers"]) >= count else None, 10, lambda: self.log[-2000:])
 
+    def look(self, path: str) -> dict[str, Any]:
+        """Look something up over HTTP."""
+        answer: dict[str, Any] = self._client.get(path)
+        return answer
+
+    def order(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Ask for something over HTTP."""
+        answer: dict[str, Any] = self._client.post(path, body)
+        return answer
+
     def sold(self) -> list[dict[str, Any]]:
         """The subscriptions that are paid to this daemon."""
         listed: list[dict[str, Any]] = self._client.get("/v1/subscriptions", role="payee")["subscriptions"]

@@ -11,6 +11,7 @@ import click
 
 from lnrecur.cli.client import home_option
 from lnrecur.cli.output import json_option, print_json
+from lnrecur.cli.secrets import ask_for_words
 from lnrecur.daemon.config import Home, Settings, load_settings, write_settings
 from lnrecur.daemon.files import create_home
 from lnrecur.daemon.money_node import look_at_lnd
@@ -41,6 +42,7 @@ _DEFAULTS: Final = Settings()
 )
 @click.option("--lnd-macaroon", metavar="FILE", help=f"The macaroon baked for lnrecur.  [{_DEFAULTS.lnd_macaroon}]")
 @click.option("--lnd-cert", metavar="FILE", help=f"LND's own certificate.  [{_DEFAULTS.lnd_cert}]")
+@click.option("--seed", "from_words", is_flag=True, help="Take up an identity again; its 24 words are asked for.")
 @json_option
 def init(
     home: Home,
@@ -52,6 +54,7 @@ def init(
     lnd_url: str | None,
     lnd_macaroon: str | None,
     lnd_cert: str | None,
+    from_words: bool,
     as_json: bool,
 ) -> None:
     """Make a new identity: a seed, a token for the HTTP API, and config.toml.
@@ -83,7 +86,7 @@ def init(
             flags["chain"] = look.chain
             load_settings(home, flags)
         money = look.told
-    seed = create_home(home)
+    seed = create_home(home, ask_for_words() if from_words else None)
     if not has_settings:
         write_settings(home.config, replace(Settings(), **flags))
     node_id = Keyring.derive(seed).node_id.hex()
@@ -94,6 +97,8 @@ def init(
     click.echo(f"settings  {home.config}")
     click.echo(f"seed      {home.seed}  (the one secret: back it up, show it to nobody)")
     click.echo(f"money     {money}")
+    if from_words:
+        click.echo("The keys are back, the subscriptions are not: see docs/backup.md.")
     click.echo("Start the daemon with `lnrecur run`.")
 
 

@@ -22,6 +22,9 @@ from lnrecur.errors import LnrecurError
 COMMANDS: Final = {
     "init": "lnrecur.cli.init:init",
     "run": "lnrecur.cli.run:run_daemon_command",
+    "backup": "lnrecur.cli.backup:backup",
+    "restore": "lnrecur.cli.backup:restore",
+    "words": "lnrecur.cli.backup:words",
     "offer": "lnrecur.cli.offer:offer",
     "subscribe": "lnrecur.cli.subscribe:subscribe",
     "subscriptions": "lnrecur.cli.subscriptions:subscriptions",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import closing
 
@@ -23,6 +24,8 @@ from lnrecur.ports import MessageRouter, MoneyNode, PeerAddress, PeerLink
 from lnrecur.service.addresses import parse_host_and_port
 from lnrecur.service.assembly import Parts, Services
 from lnrecur.service.keyring import Keyring
+from lnrecur.testing.fault_points import VARIABLE as FAULTS
+from lnrecur.testing.fault_points import with_fault_points
 
 
 async def run_daemon(home: Home, settings: Settings, role: ProcessRole, tell: Callable[[str], None]) -> None:
@@ -87,7 +90,7 @@ def _told_of(role: ProcessRole) -> str:
 
 def _parts(store: Store, node: MoneyNode, link: PeerLink, router: MessageRouter, settings: Settings) -> Parts:
     clock = SystemClock()
-    return Parts(
+    parts = Parts(
         manager=store.manager,
         node=node,
         link=link,
@@ -101,6 +104,7 @@ def _parts(store: Store, node: MoneyNode, link: PeerLink, router: MessageRouter,
         beats=store.beats,
         doorbell=store.doorbell,
     )
+    return with_fault_points(parts, os.environ.get(FAULTS))
 
 
 async def _listen_for_peers(link: TcpPeerLink, settings: Settings) -> str | None:

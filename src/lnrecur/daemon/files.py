@@ -45,14 +45,14 @@ class AlreadyRunning(HomeError):
     """Another daemon works in this folder."""
 
 
-def create_home(home: Home) -> bytes:
-    """Make folders, a new seed and a token; answers the seed.
+def create_home(home: Home, seed: bytes | None = None) -> bytes:
+    """Make folders, a token, and a new seed, or put the given one there; answers the seed.
 
     Raises:
         UsageError: there is a seed already; nothing was changed.
         HomeError: the files cannot be made.
     """
-    seed = secrets.token_bytes(SEED_SIZE)
+    seed = secrets.token_bytes(SEED_SIZE) if seed is None else seed
     with _told_as_home_error(home.data_dir, "cannot be set up"):
         for folder in (home.config_dir, home.data_dir):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -16,9 +17,10 @@ import click
 from lnrecur.bolt12 import Offer, Recurrence
 from lnrecur.cli.decode import read_offer
 from lnrecur.cli.output import json_option, local_moment, make_console, print_json, print_table, printable
+from lnrecur.cli.timeline import Mark, MarkKind, OutcomeKind, Row, draw
 from lnrecur.errors import UsageError
 from lnrecur.recurrence.errors import CalendarError
-from lnrecur.recurrence.windows import END_OF_TIME, first_open_period, pay_window, start_of
+from lnrecur.recurrence.windows import END_OF_TIME, end_of, first_open_period, pay_window, start_of
 from lnrecur.recurrence.words import recurrence_in_words, rfc3339
 from lnrecur.wire.integers import U64_MAX
 
@@ -50,8 +52,14 @@ class Period:
     metavar="TIME",
     help="Where to begin: RFC 3339 (2026-01-31T00:00:00Z), unix seconds, or now.",
 )
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar="FILE.svg",
+    help="Draw the periods, their windows, and when we would pay.",
+)
 @json_option
-def preview(lno: str, count: int, begin: str, as_json: bool) -> None:
+def preview(lno: str, count: int, begin: str, picture: Path | None, as_json: bool) -> None:
     """Show the next periods of a recurring offer (lno1..., or "-" for standard input), with their pay windows.
 
     An offer without a base is counted from --from, as if the first payment were made then.
@@ -62,6 +70,8 @@ def preview(lno: str, count: int, begin: str, as_json: bool) -> None:
         raise UsageError("this offer does not recur: it is paid once, and has no periods (lnrecur decode shows it)")
     moment = parse_moment(begin)
     periods = next_periods(recurrence, moment, count)
+    if picture is not None:
+        picture.write_text(_picture(offer, recurrence, moment, periods), encoding="utf-8")
     if as_json:
         print_json(_document(offer, recurrence, moment, periods))
     else:
@@ -116,6 +126,23 @@ def _period(recurrence: Recurrence, basetime: int, index: int) -> Period:
     window = pay_window(recurrence, basetime, index)
     opens = None if index == 0 and recurrence.paywindow is None else window.opens
     return Period(index, start, opens, None if window.closes >= END_OF_TIME else window.closes)
+
+
+def _picture(offer: Offer, recurrence: Recurrence, moment: int, periods: list[Period]) -> str:
+    basetime = moment if recurrence.base is None else recurrence.base.basetime
+    rows = [_row_of(recurrence, basetime, moment, period) for period in periods]
+    told = (recurrence_in_words(offer), "; ".join(_notes(offer, recurrence, moment, periods)))
+    return draw(offer.description or "an offer", told, rows, outcomes="we would pay")
+
+
+def _row_of(recurrence: Recurrence, basetime: int, moment: int, period: Period) -> Row:
+    """A period, with the moment at which it would be paid: at its start, as far as its window allows."""
+    first, last = period.opens or 0, END_OF_TIME if period.closes is None else period.closes - 1
+    at = max(first, min(max(period.start, moment), last))
+    row = Row(period.index, period.start, end_of(recurrence, basetime, period.index), period.opens, period.closes)
+    row.marks.append(Mark(at, MarkKind.PLANNED))
+    row.outcome, row.outcome_kind = local_moment(at), OutcomeKind.PLANNED
+    return row
 
 
 def _notes(offer: Offer, recurrence: Recurrence, moment: int, periods: list[Period]) -> list[str]:

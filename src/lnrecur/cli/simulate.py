@@ -6,18 +6,23 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from lnrecur.cli.errors import EXIT_FAILED
 from lnrecur.cli.output import json_option, local_moment, make_console, print_json, print_table, printable
+from lnrecur.cli.timeline import draw
+from lnrecur.cli.timeline_story import longest_of, rows_of
+from lnrecur.errors import UsageError
+from lnrecur.recurrence.words import recurrence_in_words
 from lnrecur.testing.simulator.faults import faults_in_words, parse_faults
-from lnrecur.testing.simulator.plan import YEAR, Scale
+from lnrecur.testing.simulator.plan import YEAR, Scale, person_of
 from lnrecur.testing.simulator.promises import PROMISES
 from lnrecur.testing.simulator.report import Report
 from lnrecur.testing.simulator.report import simulate as simulate_world
-from lnrecur.testing.simulator.trace import Line
+from lnrecur.testing.simulator.trace import Line, Wanted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,10 +63,31 @@ _STEP: Final = 0.1
     show_default=True,
     help="Where books are kept.",
 )
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar="FILE.svg",
+    help="Draw what happened to one subscription.",
+)
+@click.option(
+    "--subscription",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Which one to draw, from 0; where a promise breaks, the one concerned.",
+)
 @json_option
 @click.pass_context
 def simulate(
-    context: click.Context, seed: int, years: float, subscriptions: int, faults: str, store: str, as_json: bool
+    context: click.Context,
+    seed: int,
+    years: float,
+    subscriptions: int,
+    faults: str,
+    store: str,
+    picture: Path | None,
+    subscription: int,
+    as_json: bool,
 ) -> None:
     """Run real payees and payers on virtual time, over a network that loses messages, and check the six promises.
 
@@ -71,13 +97,37 @@ def simulate(
     """
     scale = Scale(seed, max(1, round(years * YEAR)), subscriptions, parse_faults(faults), on_disk=store == "sqlite")
     logging.getLogger("lnrecur").setLevel(logging.CRITICAL + 1)  # trouble is what is wanted here
+    if picture is not None and subscription >= subscriptions:
+        raise UsageError(f"--subscription: there are {subscriptions}, numbered from 0", field="subscription")
+    wanted = None if picture is None else _about(subscription)
     with _progress() as tell:
-        report = simulate_world(scale, progress=tell)
+        report = simulate_world(scale, progress=tell, wanted=wanted)
+    if picture is not None:
+        picture.write_text(_picture(report, subscription), encoding="utf-8")
     if as_json:
         print_json(report.shape())
     else:
         _show(report)
     context.exit(0 if report.kept else EXIT_FAILED)
+
+
+def _about(slot: int) -> Wanted:
+    """Lines of one subscription and of the two nodes it is between."""
+    person = person_of(slot)
+    return lambda node, slots: slot in slots or (not slots and (node == person or node.startswith("merchant")))
+
+
+def _picture(report: Report, slot: int) -> str:
+    outcome = report.outcome if report.small is None else report.small.outcome
+    breach = report.breach
+    if breach is not None and breach.subscription is not None:
+        slot = breach.subscription.slot
+    known = longest_of(outcome.subscriptions, slot)
+    terms = recurrence_in_words(known.offer)
+    told = f"simulated, {known}, seed {report.scale.seed}, faults: {faults_in_words(report.scale.faults)}"
+    lines = [line for line in outcome.trace.lines if line.slots or line.node in (known.person, known.merchant)]
+    told = told if breach is None else f"{told}; BROKEN {breach}"
+    return draw(known.offer.description or "an offer", (terms, told), rows_of(known, lines))
 
 
 @contextmanager

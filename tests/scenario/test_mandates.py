@@ -108,7 +108,7 @@ async def test_a_merchant_that_asks_for_more_than_it_offered_gets_nothing_more(b
 def _raise_prices(payee: Any, factor: int) -> None:
     make = payee._invoicer.make
 
-    async def greedy(request: Any, issued: IssueInvoice, key: Any) -> Any:
-        return await make(request, replace(issued, amount_msat=Msat(issued.amount_msat * factor)), key)
+    async def greedy(request: Any, issued: IssueInvoice, key: Any, **more: Any) -> Any:
+        return await make(request, replace(issued, amount_msat=Msat(issued.amount_msat * factor)), key, **more)
 
     payee._invoicer.make = greedy

@@ -19,10 +19,6 @@ class SystemClock:
         """The current time, whole seconds."""
         return UnixSeconds(int(time.time()))
 
-    def precise(self) -> float:
-        """The current time as exactly as the machine tells it."""
-        return time.time()
-
     def elapsed(self) -> float:
         """Seconds since the machine was started, those in which it was suspended included where it tells them."""
         return time.clock_gettime(_STOPWATCH)

@@ -14,10 +14,6 @@ class Clock(Protocol):
         """The current time."""
         ...
 
-    def precise(self) -> float:
-        """The current time with its fractions of a second: for pacing, never for money."""
-        ...
-
     def elapsed(self) -> float:
         """Seconds since some moment of no meaning: they only grow, whoever sets the clock, suspended or not."""
         ...

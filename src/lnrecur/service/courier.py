@@ -223,7 +223,7 @@ class Courier:
     async def _pass_on(self, sender: NodeId, forward: Forward) -> None:
         """A message for somebody else. Nobody hears what becomes of it."""
         next_node = self._ways.next_node(forward.next_node)
-        verdict = self.relay.judge(sender, next_node, self._link.peers(), self._clock.precise())
+        verdict = self.relay.judge(sender, next_node, self._link.peers(), self._clock.elapsed())
         if verdict is RelayVerdict.PASSED_ON and next_node is not None:
             try:
                 await self.dispatcher.send(next_node, forward.message, b"relayed for " + sender)

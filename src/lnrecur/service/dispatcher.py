@@ -48,7 +48,7 @@ class Dispatcher:
             await self._link.send(peer, message)
             return
         queue = self._queue(peer)
-        if queue.goes_at_once(self._clock.precise()):
+        if queue.goes_at_once(self._clock.elapsed()):
             await self._link.send(peer, message)
             return
         if peer not in self._link.peers():
@@ -77,16 +77,16 @@ class Dispatcher:
         queue = self._queues.get(peer)
         if queue is None:
             if len(self._queues) >= _IDLE_MAX:
-                now = self._clock.precise()
+                now = self._clock.elapsed()
                 self._queues = {known: kept for known, kept in self._queues.items() if not kept.is_idle(now)}
             queue = self._queues[peer] = PacedQueue(self._pace or Pace())
         return queue
 
     async def _drain(self, peer: NodeId, queue: PacedQueue[OnionMessage]) -> None:
         try:
-            while (moment := queue.ready_at(self._clock.precise())) is not None:
-                await self._clock.sleep_until(moment)
-                message = queue.pop(self._clock.precise())
+            while (moment := queue.ready_at(now := self._clock.elapsed())) is not None:
+                await self._clock.pause(max(0.0, moment - now))
+                message = queue.pop(self._clock.elapsed())
                 if message is not None:
                     await self._link.send(peer, message)
         except PeerUnreachable as error:

@@ -147,12 +147,12 @@ class PayeeService:
         if request is None:
             return
         digest = sha256(contents.data)
-        if not self._recent.begin(digest, self._clock.precise()):
+        if not self._recent.begin(digest, self._clock.elapsed()):
             return  # the same request is being answered this very moment, or was just now
         answered_at: float | None = None
         try:
             await self._handle(request, digest, delivered)
-            answered_at = self._clock.precise()
+            answered_at = self._clock.elapsed()
         finally:
             self._recent.end(digest, answered_at)
 

@@ -225,7 +225,7 @@ class MemoryNetwork:
         return self._chance.random() < chance
 
     def _now(self) -> float:
-        return 0 if self._clock is None else self._clock.precise()
+        return 0 if self._clock is None else self._clock.elapsed()
 
 
 class MemoryLink:

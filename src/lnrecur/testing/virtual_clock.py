@@ -33,7 +33,7 @@ class VirtualClock:
         return self._time
 
     def elapsed(self) -> float:
-        """As `precise`: this clock is never set back."""
+        """As `precise`: nobody sets this clock."""
         return self._time
 
     async def sleep_until(self, moment: float) -> None:

@@ -14,7 +14,7 @@ from lnrecur.ports import PeerUnreachable
 from lnrecur.service.dispatcher import Dispatcher, TooManyWaiting
 from lnrecur.testing.network import MemoryNetwork, RateLimit
 from lnrecur.testing.virtual_clock import VirtualClock
-from lnrecur.values import NodeId, Point
+from lnrecur.values import NodeId, Point, UnixSeconds
 from lnrecur.wire.messages import OnionMessage
 
 START = 1_767_225_600
@@ -22,9 +22,27 @@ US, PEER, OTHER = (NodeId(PrivateKey(bytes([number]) * 32).point) for number in 
 NOBODY = NodeId(PrivateKey(b"\x04" * 32).point)
 
 
+class WallClock(VirtualClock):
+    """A clock that somebody may set back. What has elapsed goes on."""
+
+    def __init__(self, start: int) -> None:
+        super().__init__(start)
+        self.set_back_s = 0
+
+    def now(self) -> UnixSeconds:
+        return UnixSeconds(super().now() - self.set_back_s)
+
+    async def sleep_until(self, moment: float) -> None:
+        while (left := moment + self.set_back_s - self.elapsed()) > 0:
+            await self.pause(left)
+
+    async def pause(self, seconds: float) -> None:
+        await super().sleep_until(self.elapsed() + seconds)
+
+
 @dataclass
 class World:
-    clock: VirtualClock
+    clock: WallClock
     network: MemoryNetwork
     dispatcher: Dispatcher
     sent: list[tuple[float, NodeId, int]]
@@ -34,7 +52,7 @@ class World:
         await self.dispatcher.send(peer, OnionMessage(Point(US), bytes([number]) * 100), conversation)
 
     async def pass_time(self, seconds: float) -> None:
-        until = self.clock.precise() + seconds
+        until = self.clock.elapsed() + seconds
         await self._turns()
         while (moment := self._next_moment()) is not None and moment <= until:
             self.clock.advance_to(moment)
@@ -53,7 +71,7 @@ class World:
 
 
 async def a_world(pace: Pace | None) -> AsyncIterator[World]:
-    clock = VirtualClock(START)
+    clock = WallClock(START)
     network = MemoryNetwork(clock=clock)
     for node in (PEER, OTHER):
         network.link(node)
@@ -131,6 +149,15 @@ async def test_a_peer_that_was_never_there_is_told_at_once_even_when_its_burst_i
         with pytest.raises(PeerUnreachable):
             await world.send(0, NOBODY)
     assert world.dispatcher.waiting() == 0
+
+
+async def test_what_waits_goes_out_in_its_turn_though_somebody_sets_the_clock_back(world: World) -> None:
+    for number in range(7):
+        await world.send(number)
+    await world.pass_time(0.3)
+    world.clock.set_back_s = 3600
+    await world.pass_time(0.5)
+    assert [number for _, _, number in world.sent] == list(range(7))
 
 
 async def test_closing_forgets_what_waits(world: World) -> None:

@@ -144,3 +144,20 @@ class PeerLinkContract:
         await alice.send(ID[CAROL], a_message(9))
         await world.until(lambda: bool(got))
         gate.set()
+
+    async def test_each_new_connection_is_told_on_both_sides_when_messages_can_be_sent(self, world: World) -> None:
+        (alice, _), (bob, address) = await world.node(ALICE), await world.node(BOB)
+        told: list[tuple[str, NodeId, bool]] = []
+        alice.on_peer(lambda peer: told.append(("alice", peer, peer in alice.peers())))
+        bob.on_peer(lambda peer: told.append(("bob", peer, peer in bob.peers())))
+        await alice.reach(address)
+        await alice.reach(address)
+        await world.until(lambda: len(told) >= 2)
+        assert sorted(told) == [("alice", ID[BOB], True), ("bob", ID[ALICE], True)]
+        await world.down(BOB)
+        await world.until(lambda: not alice.peers())
+        assert len(told) == 2
+        _, address = await world.node(BOB)
+        await alice.reach(address)
+        await world.until(lambda: len(told) == 3)
+        assert told[2] == ("alice", ID[BOB], True)

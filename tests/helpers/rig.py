@@ -240,7 +240,7 @@ class Death:
             parts,
             manager=_Mortal("store", parts.manager, life, READS),  # type: ignore[arg-type]
             node=_Mortal("money", parts.node, life, frozenset({"receipts", "info", "inbound_edges"})),  # type: ignore[arg-type]
-            link=_Mortal("link", parts.link, life, frozenset({"peers", "on_message", "reach"})),  # type: ignore[arg-type]
+            link=_Mortal("link", parts.link, life, frozenset({"peers", "on_message", "on_peer", "reach"})),  # type: ignore[arg-type]
         )
 
 

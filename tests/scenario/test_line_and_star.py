@@ -28,6 +28,7 @@ from lnrecur.bolt12.codecs import Paywindow
 from lnrecur.bolt12.invoice_error import read_invoice_error
 from lnrecur.messaging.messenger import ContentsKind, Delivered, DirectDestination, Messenger
 from lnrecur.messaging.relay import RelayLimits, RelayVerdict
+from lnrecur.ports import PeerAddress
 from lnrecur.recurrence.outbound_model import Phase, Terms
 from lnrecur.recurrence.retry import RetryPolicy
 from lnrecur.service.courier import MessageSettings
@@ -181,6 +182,87 @@ async def test_a_connection_that_breaks_between_request_and_answer_is_used_again
         assert "no way to" in (outbound(alice, subscription).problem or "")
         rig.network.connect(hub.node_id, alice.node_id)
         await rig.run_for(60)
+        assert counters(alice, subscription) == [0]
+
+
+PATIENT = Terms(request_retry=RetryPolicy(first_delay_s=900), jitter_s=0)
+"""By plan it asks again after a quarter of an hour: whatever comes earlier was not planned."""
+
+
+async def test_a_request_that_nobody_took_goes_out_as_soon_as_a_peer_on_its_way_is_there() -> None:
+    async with Rig(seed=10, messages=RELAYING) as rig:
+        hub, merchant, alice, bob, _ = await a_star(rig)
+        offer = publish(merchant, via=[hub])
+        rig.network.disconnect(hub.node_id, alice.node_id)
+        subscription = subscribe(alice, offer, PATIENT)
+        await rig.run_for(60)
+        request = outbound(alice, subscription).request
+        assert "no way to" in (outbound(alice, subscription).problem or "")
+        rig.network.connect(alice.node_id, bob.node_id)
+        await rig.run_for(60)
+        assert counters(alice, subscription) == [], "bob does not know the way"
+        assert outbound(alice, subscription).request == request, "nothing was counted"
+        rig.network.connect(alice.node_id, hub.node_id)
+        await rig.run_for(1)
+        assert counters(alice, subscription) == [0]
+
+
+async def test_what_was_lost_with_a_connection_is_said_again_when_it_is_back_and_what_was_answered_is_not() -> None:
+    async with Rig(seed=11, messages=RELAYING) as rig:
+        hub, merchant, alice, _, _ = await a_star(rig)
+        paid, lost = publish(merchant, via=[hub]), publish(merchant, via=[hub], description="another thing")
+        done = subscribe(alice, paid, PATIENT)
+        await rig.run_for(1)
+        rig.network.faults.loss = 1.0
+        subscription = subscribe(alice, lost, PATIENT)
+        await rig.run_for(60)
+        rig.network.faults.loss = 0.0
+        assert (counters(alice, done), counters(alice, subscription)) == ([0], [])
+        watch = RequestWatch(rig, "alice")
+        rig.network.disconnect(hub.node_id, alice.node_id)
+        rig.network.connect(hub.node_id, alice.node_id)
+        await rig.run_for(1)
+        assert counters(alice, subscription) == [0]
+        assert watch.count == 1
+        for _ in range(3):
+            rig.network.disconnect(hub.node_id, alice.node_id)
+            rig.network.connect(hub.node_id, alice.node_id)
+            await rig.run_for(1)
+        assert watch.count == 1, "nobody waits any more"
+
+
+async def test_a_request_whose_peer_has_to_be_dialled_goes_out_once() -> None:
+    async with Rig(seed=12) as rig:
+        merchant, alice, _ = [await rig.join(name) for name in ("merchant", "alice", "bob")]
+        rig.network.lay_out()
+        rig.network.listening.add(merchant.node_id)
+        watch = RequestWatch(rig, "alice")
+        via = str(PeerAddress(merchant.node_id, "merchant.example", 9737))
+        rig.network.faults.loss = 1.0
+        subscription = subscribe(alice, publish(merchant), replace(EAGER, via=(via,)))
+        await rig.settle()
+        assert watch.count == 1
+        rig.network.disconnect(merchant.node_id, alice.node_id)
+        rig.network.faults.loss = 0.0
+        await rig.run_for(10)
+        assert counters(alice, subscription) == [0]
+        assert watch.count == 2, "the planned resend dialled anew, and that was all"
+
+
+async def test_a_peer_that_comes_is_no_reason_to_dial_another_one() -> None:
+    async with Rig(seed=13) as rig:
+        merchant, alice, bob = [await rig.join(name) for name in ("merchant", "alice", "bob")]
+        rig.network.lay_out()
+        via = str(PeerAddress(merchant.node_id, "merchant.example", 9737))
+        subscription = subscribe(alice, publish(merchant), replace(PATIENT, via=(via,)))
+        await rig.run_for(10)
+        assert "does not listen" in (outbound(alice, subscription).problem or "")
+        rig.network.listening.add(merchant.node_id)
+        rig.network.connect(bob.node_id, alice.node_id)
+        await rig.run_for(10)
+        assert rig.network.peers_of(alice.node_id) == {bob.node_id}
+        rig.network.connect(merchant.node_id, alice.node_id)
+        await rig.run_for(1)
         assert counters(alice, subscription) == [0]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lnrecur.ports import OnionMessageHandler, PeerAddress, PeerUnreachable
+from lnrecur.ports import OnionMessageHandler, PeerAddress, PeerHandler, PeerUnreachable
 from lnrecur.values import NodeId
 from lnrecur.wire.messages import OnionMessage
 
@@ -34,3 +34,6 @@ class NoPeerLink:
 
     def on_message(self, handler: OnionMessageHandler) -> None:
         """Nothing will arrive."""
+
+    def on_peer(self, handler: PeerHandler) -> None:
+        """Nobody will come."""

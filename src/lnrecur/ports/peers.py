@@ -75,6 +75,10 @@ OnionMessageHandler = Callable[[NodeId, OnionMessage], Awaitable[None]]
 """Called with the peer a message came from."""
 
 
+PeerHandler = Callable[[NodeId], None]
+"""Called with a peer that is connected from now on."""
+
+
 class PeerLink(Protocol):
     """Connections to other nodes (BOLT 8 over TCP in production, a lossy table in tests)."""
 
@@ -100,6 +104,13 @@ class PeerLink(Protocol):
 
     def on_message(self, handler: OnionMessageHandler) -> None:
         """Name the one handler of arriving onion messages."""
+        ...
+
+    def on_peer(self, handler: PeerHandler) -> None:
+        """Name who is told of each peer that messages can be sent to from now on, at every new connection.
+
+        The handler may send to it, later: it must neither wait nor raise.
+        """
         ...
 
 

@@ -95,6 +95,7 @@ class Services:
             entropy=parts.entropy,
             may_pay=self.attendance.check,
         )
+        parts.link.on_peer(self.performer.peer_came)
         self.scheduler = Scheduler(
             parts.manager,
             self.attendance,

@@ -128,8 +128,9 @@ class Courier:
         *,
         conversation: bytes = b"",
         attempt: int = 1,
-    ) -> None:
-        """Send to the issuer of an offer, along the first of its paths that can be used.
+        over: NodeId | None = None,
+    ) -> NodeId:
+        """Send to the issuer of an offer, along the first of its paths that can be used; answers which peer took it.
 
         Args:
             offer: where to ask stands in it.
@@ -138,6 +139,7 @@ class Courier:
             addresses: may be dialled to get there.
             conversation: what this message belongs to; conversations that wait for one peer take turns.
             attempt: 1 for the first; each further one begins with the next way, for the one before may be dead.
+            over: the peer that shall take it, where only one will do.
 
         Raises:
             PeerUnreachable: there is no way; the text says what was tried for each path.
@@ -149,7 +151,9 @@ class Courier:
                 ways += self._ways.ways(destination, addresses)
             except PeerUnreachable as error:
                 tried.append(str(error))
-        await self._send_over(in_turn(ways, conversation, attempt), contents, reply_to, conversation, tried)
+        if over is not None:
+            ways = [way for way in ways if way.first_hop == over]
+        return await self._send_over(in_turn(ways, conversation, attempt), contents, reply_to, conversation, tried)
 
     async def send(
         self,
@@ -176,7 +180,7 @@ class Courier:
         reply_to: ReplyTo | None,
         conversation: bytes,
         tried: list[str],
-    ) -> None:
+    ) -> NodeId:
         for way in ways:
             try:
                 await self._ways.open(way)
@@ -184,7 +188,7 @@ class Courier:
             except PeerUnreachable as error:
                 tried.append(str(error))
             else:
-                return
+                return way.first_hop
         raise PeerUnreachable("; ".join(tried) or "the offer names nobody to ask")
 
     async def _hand_over(

@@ -38,6 +38,7 @@ from lnrecur.service.authorising import mandate_left, one_off_terms, replacement
 from lnrecur.service.courier import Courier
 from lnrecur.service.keyring import Keyring
 from lnrecur.service.steps import change_of, changes_nothing
+from lnrecur.service.unanswered import Unanswered
 from lnrecur.values import ChainHash, RecurrenceId
 
 _LOG = logging.getLogger("lnrecur.payer")
@@ -68,7 +69,8 @@ class PayerService:
         self._entropy = entropy
         self._chain = chain
         self._on_change = on_change
-        self._waiting: dict[bytes, RecurrenceId] = {}
+        self.unanswered = Unanswered()
+        """Our requests that wait for an answer."""
         courier.deliver_to(ContentsKind.INVOICE, self.handle_answer)
         courier.deliver_to(ContentsKind.INVOICE_ERROR, self.handle_answer)
 
@@ -214,10 +216,11 @@ class PayerService:
         """An invoice or an invoice_error came; ours if its path_id is that of a waiting request."""
         if delivered.path_id is None:
             return
-        recurrence_id = self._waiting.get(delivered.path_id)
+        recurrence_id = self.unanswered.subject_of(delivered.path_id)
         if recurrence_id is None:
             _LOG.debug("an answer to no request of ours ignored")
             return
+        self.unanswered.settled(recurrence_id)
         if contents.kind is ContentsKind.INVOICE:
             invoice = await self._with_rate(recurrence_id, contents.data)
             self.apply(recurrence_id, lambda: invoice)
@@ -237,18 +240,12 @@ class PayerService:
         except RateUnavailable as error:
             return InvoiceArrived(data, no_rate=str(error))
 
-    def expect_answer(self, recurrence_id: RecurrenceId, path_id: bytes) -> None:
-        """A request goes out; its answer will carry this path_id. A newer request takes the older one's place."""
-        for known in [known for known, waiting in self._waiting.items() if waiting == recurrence_id]:
-            del self._waiting[known]
-        self._waiting[path_id] = recurrence_id
-
     def expect_answers_again(self) -> None:
         """After a start: the answers to requests that were sent before it are still welcome."""
         for state in self._manager.outbounds():
             if state.request is not None:
                 keys = self._keyring.payer(state.recurrence_id)
-                self.expect_answer(state.recurrence_id, keys.reply_path_id(state.request.data))
+                self.unanswered.expect(state.recurrence_id, keys.reply_path_id(state.request.data))
 
     def apply(self, recurrence_id: RecurrenceId, event: Callable[[], Event]) -> Step:
         """Load, step, save; again if somebody else was faster.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from lnrecur.messaging.messenger import ContentsKind, MessageContents
@@ -39,9 +39,10 @@ from lnrecur.recurrence.outbound_model import (
 )
 from lnrecur.service.addresses import parse_address
 from lnrecur.service.courier import Courier, ReplyTo
+from lnrecur.service.dispatcher import TooManyWaiting
 from lnrecur.service.keyring import Keyring
 from lnrecur.service.payer import PayerService
-from lnrecur.values import Msat, PaymentHash, RecurrenceId
+from lnrecur.values import Msat, NodeId, PaymentHash, RecurrenceId
 
 _LOG = logging.getLogger("lnrecur.performer")
 _MPP: Final = 3 << 16
@@ -75,6 +76,7 @@ class Performer:
         self._clock = clock
         self._entropy = entropy
         self._followed: dict[PaymentHash, asyncio.Task[None]] = {}
+        self._resending: dict[NodeId, asyncio.Task[None]] = {}
 
     async def perform(self, entry: OutboxEntry) -> None:
         """Do one deed.
@@ -98,11 +100,11 @@ class Performer:
             await self._node.cancel(effect.payment_hash)
 
     async def close(self) -> None:
-        """Stop following payments; their state is asked for again when the daemon is back."""
-        followers = list(self._followed.values())
-        for follower in followers:
-            follower.cancel()
-        await asyncio.gather(*followers, return_exceptions=True)
+        """Stop following payments; their state is asked for again when the daemon is back. Resend nothing more."""
+        tasks = [*self._followed.values(), *self._resending.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- messages ----------------------------------------------------------------------------------------------------
 
@@ -110,15 +112,49 @@ class Performer:
         stored = self._manager.outbound(subject)
         if stored is None:
             return
-        keys = self._keyring.payer(subject)
-        path_id = keys.reply_path_id(request)
-        reply_to = ReplyTo(path_id, keys.reply_session_key(request))
-        self._payer.expect_answer(subject, path_id)
+        reply_to = self._reply_to(subject, request)
+        self._payer.unanswered.expect(subject, reply_to.path_id)
+        self._payer.unanswered.settled(subject)
+        taken_by = None
         try:
-            await self._send(stored.state, request, reply_to)
+            taken_by = await self._send(stored.state, request, reply_to)
         except PeerUnreachable as error:
             told = str(error)
             self._payer.apply(subject, lambda: Unreachable(told))
+        self._payer.unanswered.taken(subject, taken_by)
+
+    def peer_came(self, peer: NodeId) -> None:
+        """A peer is connected: send again at once what may have been lost with its last connection, or nobody took.
+
+        The same bytes, and nothing is counted or stored: the planned resends go on as if this had not been.
+        """
+        lost = self._payer.unanswered.lost_with(peer)
+        if not lost or peer in self._resending:
+            return
+        task = asyncio.get_running_loop().create_task(self._resend(peer, lost), name=f"resend to {peer.hex()[:16]}")
+        self._resending[peer] = task
+        task.add_done_callback(lambda done: self._resending.pop(peer))
+        task.add_done_callback(_log_failure)
+
+    async def _resend(self, peer: NodeId, subjects: Sequence[RecurrenceId]) -> None:
+        for subject in subjects:
+            stored = self._manager.outbound(subject)
+            if stored is None or stored.state.request is None or stored.state.phase is not stored.state.asking_phase:
+                self._payer.unanswered.settled(subject)
+                continue
+            request = stored.state.request.data
+            try:
+                await self._send(stored.state, request, self._reply_to(subject, request), over=peer)
+            except TooManyWaiting:
+                return  # the others have their planned resends
+            except PeerUnreachable:
+                continue
+            self._payer.unanswered.taken(subject, peer)
+            await asyncio.sleep(0)
+
+    def _reply_to(self, subject: RecurrenceId, request: bytes) -> ReplyTo:
+        keys = self._keyring.payer(subject)
+        return ReplyTo(keys.reply_path_id(request), keys.reply_session_key(request))
 
     async def _send_cancel(self, subject: RecurrenceId, request: bytes, tries: int) -> None:
         stored = self._manager.outbound(subject)
@@ -131,13 +167,15 @@ class Performer:
                 raise
             _LOG.info("the payee of %s is not told of the cancel: %s", subject.hex(), error)
 
-    async def _send(self, state: Outbound, request: bytes, reply_to: ReplyTo | None, tries: int = 0) -> None:
+    async def _send(
+        self, state: Outbound, request: bytes, reply_to: ReplyTo | None, tries: int = 0, *, over: NodeId | None = None
+    ) -> NodeId:
         contents = MessageContents(ContentsKind.INVOICE_REQUEST, request)
         addresses = [parse_address(text) for text in state.terms.via]
         pending = state.request
         attempt = tries + 1 if pending is None or pending.data != request else pending.tries
-        await self._courier.send_to_offer(
-            state.offer, contents, reply_to, addresses, conversation=state.recurrence_id, attempt=attempt
+        return await self._courier.send_to_offer(
+            state.offer, contents, reply_to, addresses, conversation=state.recurrence_id, attempt=attempt, over=over
         )
 
     # --- money going out ---------------------------------------------------------------------------------------------

@@ -53,6 +53,11 @@ class Way:
     address: PeerAddress | None = None
     """Must be dialled first."""
 
+    @property
+    def first_hop(self) -> NodeId:
+        """The peer that is handed the message."""
+        return self.via[0] if self.via else self.entry.node_id
+
     def back(self) -> tuple[NodeId, ...]:
         """The nodes an answer comes back over, for a reply path of ours: this way in reverse, from the entry.
 
@@ -99,7 +104,8 @@ class WayFinder:
         """Routes that begin at different peers, the shortest first: a node on one of them may be dead."""
         routes: list[Sequence[NodeId]] = []
         while len(routes) < ROUTES_MAX and (route := self._router.route(node, peers)) is not None:
-            routes.append(route)
+            if self._messenger.node_id not in route:  # we are no relay for ourselves
+                routes.append(route)
             peers -= {route[0]}
         return routes
 
@@ -107,13 +113,17 @@ class WayFinder:
         """Dial what has to be dialled.
 
         Raises:
-            PeerUnreachable: nobody answers there.
+            PeerUnreachable: nobody answers there, or the node that does takes no onion messages.
         """
-        if way.address is not None:
-            try:
-                await self._link.reach(way.address)
-            except PeerUnreachable as error:
-                raise PeerUnreachable(f"no way to {way.entry.node_id.hex()}: {error}") from error
+        if way.address is None:
+            return
+        try:
+            await self._link.reach(way.address)
+        except PeerUnreachable as error:
+            raise PeerUnreachable(f"no way to {way.entry.node_id.hex()}: {error}") from error
+        if way.address.node_id not in self._link.peers():
+            told = f"{way.address.node_id.hex()} is connected, but takes no onion messages from us"
+            raise PeerUnreachable(f"no way to {way.entry.node_id.hex()}: {told}")
 
     def next_node(self, named: NodeId | ShortChannelId) -> NodeId | None:
         """The node that a path goes on to from here; None where it is a channel that is unknown or not ours."""

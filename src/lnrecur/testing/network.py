@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from lnrecur.errors import UsageError
-from lnrecur.ports import Clock, OnionMessageHandler, PeerAddress, PeerUnreachable
+from lnrecur.ports import Clock, OnionMessageHandler, PeerAddress, PeerHandler, PeerUnreachable
 from lnrecur.values import NodeId
 from lnrecur.wire.messages import OnionMessage
 
@@ -110,6 +110,8 @@ class MemoryNetwork:
         """Join the network. A node that joins again (after a restart) takes its old place."""
         self.leave(node_id)
         link = self.links[node_id] = MemoryLink(node_id, self)
+        for peer in self.peers_of(node_id):
+            self.links[peer].greet(node_id)
         return link
 
     def leave(self, node_id: NodeId) -> None:
@@ -138,8 +140,13 @@ class MemoryNetwork:
         """
         if one == other:
             raise UsageError("a node has no connection to itself", field="other")
-        if self._wires is not None:
-            self._wires.add(frozenset((one, other)))
+        wire = frozenset((one, other))
+        if self._wires is None or wire in self._wires:
+            return
+        self._wires.add(wire)
+        if wire <= self.links.keys():
+            self.links[one].greet(other)
+            self.links[other].greet(one)
 
     def disconnect(self, one: NodeId, other: NodeId) -> None:
         """Take a connection away.
@@ -235,6 +242,7 @@ class MemoryLink:
         self.node_id = node_id
         self._network = network
         self._handler: OnionMessageHandler | None = None
+        self._on_peer: PeerHandler | None = None
         self._inbox: deque[tuple[NodeId, OnionMessage]] = deque()
         self._handling: asyncio.Task[None] | None = None
 
@@ -270,6 +278,15 @@ class MemoryLink:
     def on_message(self, handler: OnionMessageHandler) -> None:
         """Name the handler."""
         self._handler = handler
+
+    def on_peer(self, handler: PeerHandler) -> None:
+        """Name who is told of new peers. Those that are there already are peers from the beginning: nobody is told."""
+        self._on_peer = handler
+
+    def greet(self, peer: NodeId) -> None:
+        """Somebody is connected to this node from now on."""
+        if self._on_peer is not None:
+            self._on_peer(peer)
 
     def take(self, sender: NodeId, message: OnionMessage) -> None:
         """A message has arrived: it is handled after those that came before it."""

@@ -75,6 +75,24 @@ def test_routes_begin_at_different_peers_the_shortest_first() -> None:
     assert [way.via for way in ways] == [(PEER.node_id,), (FAR.node_id, OTHER.node_id)]
 
 
+def test_a_route_that_comes_back_through_us_is_none() -> None:
+    router = StaticRouter(routes=[[PEER.node_id, US.node_id, DEST.node_id]])
+    with pytest.raises(PeerUnreachable, match="a route to it is known"):
+        finder(router).ways(DirectDestination(DEST.node_id))
+
+
+async def test_who_was_dialled_and_takes_no_onion_messages_is_no_way() -> None:
+    way_finder = finder()
+
+    async def connect(address: PeerAddress) -> None:
+        """Reached, but not to be found among those that messages can be sent to."""
+
+    way_finder._link.reach = connect  # type: ignore[method-assign]
+    [way] = way_finder.ways(a_path(FAR), [address(FAR)])
+    with pytest.raises(PeerUnreachable, match=f"{FAR.node_id.hex()} is connected, but takes no onion messages"):
+        await way_finder.open(way)
+
+
 # --- nodes named by channels -----------------------------------------------------------------------------------------
 
 

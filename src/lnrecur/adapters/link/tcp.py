@@ -28,6 +28,7 @@ from lnrecur.ports import (
     LinkTotals,
     OnionMessageHandler,
     PeerAddress,
+    PeerHandler,
     PeerStatus,
     PeerUnreachable,
 )
@@ -65,6 +66,7 @@ class TcpPeerLink:
         self._dials: dict[NodeId, asyncio.Task[None]] = {}
         self._servers: list[asyncio.Server] = []
         self._totals = Counters()
+        self._on_peer: PeerHandler | None = None
         self._closed = False
 
     @property
@@ -116,6 +118,10 @@ class TcpPeerLink:
     def on_message(self, handler: OnionMessageHandler) -> None:
         """Name the one handler of arriving onion messages. Several run at a time, see `handling.py`."""
         self._handling.use(handler)
+
+    def on_peer(self, handler: PeerHandler) -> None:
+        """Name who is told of each new connection to a peer that takes onion messages."""
+        self._on_peer = handler
 
     # --- what a daemon does with it ----------------------------------------------------------------------------------
 
@@ -293,6 +299,8 @@ class TcpPeerLink:
             self._treat_as_chosen(connection, node)
         if older is not None:
             older.hang_up(Replaced("the same node has a newer connection"))
+        if self._on_peer is not None and connection.takes_onion_messages:
+            self._on_peer(node)
 
     def _crossed(self, older: PeerConnection, newer: PeerConnection, node: NodeId) -> bool:
         """Whether two nodes dialled each other at once and `older` is the connection that both shall keep.

@@ -22,7 +22,7 @@ $(READY): pyproject.toml constraints.txt scripts/setup_venv.py
 	@$(PYTHON) scripts/setup_venv.py $(VENV)
 	@touch $@
 
-demo: $(READY) ## A merchant, three subscribers and agreeing books, with play money
+demo: $(READY) ## A merchant, five subscribers and agreeing books, with play money
 	@$(BIN)/lnrecur demo
 
 test: $(READY) ## All tests, with the coverage of the pure core

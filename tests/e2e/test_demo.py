@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -32,22 +33,29 @@ def _assert_nothing_is_left(folder: Path) -> None:
 def test_the_demo_ends_with_agreeing_books_for_people_and_for_programs(tmp_path: Path) -> None:
     began = time.monotonic()
     for_people, for_programs = _demo(tmp_path / "people"), _demo(tmp_path / "programs", "--json")
-    told, complaints = for_people.communicate(timeout=60)
-    document, more_complaints = for_programs.communicate(timeout=60)
-    assert time.monotonic() - began < 45
+    told, complaints = for_people.communicate(timeout=90)
+    document, more_complaints = for_programs.communicate(timeout=90)
+    assert time.monotonic() - began < 75
     assert (for_people.returncode, for_programs.returncode) == (0, 0), complaints + more_complaints
     assert (complaints, more_complaints) == ("", "")
 
     assert told.rstrip().endswith("The books agree.")
     assert "play money" in told
-    assert told.count("preimage ok") == 2 * (4 + 2)
+    assert told.count("preimage ok") == 2 * (4 + 2 + 4 + 4 + 1 + 2)
     assert "WRONG" not in told
+    assert re.search(r" C +NEEDS APPROVAL, nothing is paid: 1,000 sat asked, at most 500 sat", told)
+    assert re.search(r" B +CANCELS", told)
+    assert re.search(r" D +has MISSED payment 2, and catches up", told)
+    assert re.search(r" merchant +payment 2 of D is overdue", told)
+    assert re.search(r" E +NEEDS APPROVAL, nothing is paid: the payee has a new offer .*: 1,200 sat", told)
 
     books = json.loads(document)
     assert books["agree"] is True
-    assert [(book["subscriber"], book["phase"], len(book["payer"])) for book in books["books"]] == [
-        ("A", "completed", 4), ("B", "cancelled", 2), ("C", "needs_approval", 0),
+    assert [(book["subscriber"], book["offer"], book["phase"], len(book["payer"])) for book in books["books"]] == [
+        ("A", "coffee", "completed", 4), ("B", "coffee", "cancelled", 2), ("C", "coffee", "completed", 4),
+        ("D", "bread", "completed", 4), ("E", "tea", "lapsed", 1), ("E", "dearer tea", "completed", 2),
     ]  # fmt: skip
+    assert {paid["amount_msat"] for paid in books["books"][5]["payer"]} == {1_200_000}
     assert all(len(book["payer"]) == len(book["payee"]) for book in books["books"])
     for folder in (tmp_path / "people", tmp_path / "programs"):
         _assert_nothing_is_left(folder)
@@ -56,7 +64,7 @@ def test_the_demo_ends_with_agreeing_books_for_people_and_for_programs(tmp_path:
 @pytest.mark.parametrize(
     ("sign", "number"),
     [
-        ("starting four daemons", signal.SIGINT),
+        ("starting 6 daemons", signal.SIGINT),
         ("publishes lno", signal.SIGINT),
         ("books payment 1", signal.SIGINT),
         ("books payment 1", signal.SIGTERM),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from lnrecur.cli.demo_daemons import DemoDaemon
+from lnrecur.cli.demo_cast import Subscriber
 from lnrecur.cli.output import print_table
 from lnrecur.recurrence.words import amount_in_words
 from lnrecur.values import Msat
@@ -18,44 +17,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """One subscriber's payments as the payer and as the payee have them."""
+    """One subscription's payments as the payer and as the payee have them."""
 
-    name: str
+    subscriber: Subscriber
     phase: str
-    expected: tuple[str, int]
     payer: list[dict[str, Any]]
     payee: list[dict[str, Any]]
 
     @property
     def agrees(self) -> bool:
         """The same counters, amounts and hashes on both sides, true preimages, and the end that was to come."""
+        ending = self.subscriber.ending
         lines = [(paid["counter"], paid["amount_msat"], paid["payment_hash"]) for paid in self.payer]
         same = lines == [(paid["counter"], paid["amount_msat"], paid["payment_hash"]) for paid in self.payee]
-        once = [counter for counter, _, _ in lines] == list(range(self.expected[1]))
-        return same and once and self.phase == self.expected[0] and all(map(_proven, self.payer + self.payee))
+        once = [counter for counter, _, _ in lines] == list(range(ending.payments))
+        return same and once and self.phase == ending.phase and all(map(_proven, self.payer + self.payee))
 
     def shape(self) -> dict[str, Any]:
         """For --json."""
-        return {"subscriber": self.name, "phase": self.phase, "agrees": self.agrees, "payer": self.payer,
-                "payee": self.payee}  # fmt: skip
-
-
-def compare(
-    merchant: DemoDaemon,
-    subscribers: Mapping[str, DemoDaemon],
-    ids: Mapping[str, str],
-    expected: Mapping[str, tuple[str, int]],
-) -> list[Book]:
-    """Collect the books: a subscriber is the same on both sides if its payer_id is."""
-    inbound = merchant.client.get("/v1/subscriptions", role="payee")["subscriptions"]
-    by_payer = {state["payer_id"]: state["id"] for state in inbound}
-    books = []
-    for name, daemon in subscribers.items():
-        ours = daemon.client.get(f"/v1/subscriptions/{ids[name]}")
-        theirs_id = by_payer.get(ours["payer_id"])
-        theirs = [] if theirs_id is None else merchant.client.get(f"/v1/subscriptions/{theirs_id}")["book"]
-        books.append(Book(name, ours["phase"], expected[name], ours["book"], theirs))
-    return books
+        return {"subscriber": self.subscriber.name, "offer": self.subscriber.offer, "phase": self.phase,
+                "agrees": self.agrees, "payer": self.payer, "payee": self.payee}  # fmt: skip
 
 
 def print_books(console: Console, books: list[Book]) -> None:
@@ -66,9 +47,11 @@ def print_books(console: Console, books: list[Book]) -> None:
             left, right = _line(book.payer, number), _line(book.payee, number)
             first = number == 0
             verdict = ("agrees" if book.agrees else "DIFFERS") if first else ""
-            rows.append((book.name if first else "", book.phase if first else "", left, right, verdict))
+            who, what = book.subscriber.name, book.subscriber.offer
+            heads = (who, what, book.phase) if first else ("", "", "")
+            rows.append((*heads, left, right, verdict))
     console.print()
-    columns = ("subscriber", "ended as", "the payer's books", "the payee's books", "")
+    columns = ("", "buys", "ended as", "the payer's books", "the payee's books", "")
     print_table(console, columns, rows)
 
 

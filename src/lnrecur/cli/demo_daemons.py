@@ -60,6 +60,11 @@ class DemoDaemon:
         raise DaemonUnreachable(f"the daemon of {self.name} does not answer after {_START_S_MAX:.0f} seconds")
 
     @property
+    def is_up(self) -> bool:
+        """Whether it was started and answers."""
+        return self._client is not None
+
+    @property
     def client(self) -> Client:
         """Asks this daemon."""
         if self._client is None:
@@ -83,4 +88,4 @@ class DemoDaemon:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._process = None
+        self._process = self._client = None

@@ -114,7 +114,7 @@ def exceeds(
 ) -> MandateExceeded | None:
     """Whether one more payment would leave the mandate, given what was paid before; None if it may be made.
 
-    Without a `rate` a limit in a currency is not looked at: whoever pays must have one (`needs_rate`).
+    Without a `rate` a limit in a currency is not looked at: whoever pays must have one (`is_unjudged`).
     """
     if mandate.max_per_period_msat is not None and amount > mandate.max_per_period_msat:
         allowed = amount_in_words(mandate.max_per_period_msat)

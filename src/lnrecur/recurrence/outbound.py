@@ -84,9 +84,9 @@ _OUT_OF_REQUEST: Final[Row] = {
     InvoiceArrived: (invoice_arrived, (Phase.PAYING, Phase.NEEDS_APPROVAL, Phase.LAPSED)),
     RefusalArrived: (refused, (Phase.IDLE, Phase.NEEDS_APPROVAL, Phase.COMPLETED, Phase.LAPSED)),
     Unreachable: (unreachable, ()),
-    PaymentSettled: (given_up_settled, (Phase.IDLE, Phase.COMPLETED)),
-    PaymentFailed: (answered_about_given_up, (Phase.IDLE, Phase.COMPLETED)),
-    PaymentUnknown: (answered_about_given_up, (Phase.IDLE, Phase.COMPLETED)),
+    PaymentSettled: (given_up_settled, (Phase.IDLE, Phase.COMPLETED, Phase.LAPSED)),
+    PaymentFailed: (answered_about_given_up, (Phase.IDLE, Phase.COMPLETED, Phase.LAPSED)),
+    PaymentUnknown: (answered_about_given_up, (Phase.IDLE, Phase.COMPLETED, Phase.LAPSED)),
     PauseAsked: (pause, (Phase.PAUSED,)),
     Amended: (amended, ()),
 }

@@ -16,6 +16,7 @@ from lnrecur.recurrence.effects import Emit, Fact
 from lnrecur.recurrence.errors import CalendarError
 from lnrecur.recurrence.mandate import FiatLimit, Mandate
 from lnrecur.recurrence.outbound_model import Amended, Outbound, Phase, Step, Terms, Trigger, Wait
+from lnrecur.recurrence.outbound_prices import check_amount_said
 from lnrecur.recurrence.outbound_times import pay_at
 from lnrecur.recurrence.retry import RetryPolicy
 from lnrecur.values import UnixSeconds
@@ -69,6 +70,7 @@ def _changed(state: Outbound, event: Amended) -> Step:
     changed = replace(
         state, mandate=replace(state.mandate, **event.mandate), terms=replace(state.terms, **event.terms)
     )  # fmt: skip
+    check_amount_said(state.offer, changed.mandate)
     told = (*_told(state.mandate, changed.mandate, event.mandate), *_told(state.terms, changed.terms, event.terms))
     return Step(changed, told)
 

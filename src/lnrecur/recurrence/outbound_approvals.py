@@ -10,6 +10,7 @@ from lnrecur.recurrence.outbound_adopting import adopt
 from lnrecur.recurrence.outbound_endings import cancelled_after, lapse
 from lnrecur.recurrence.outbound_missed import tell_missed
 from lnrecur.recurrence.outbound_model import Approved, Declined, Due, Outbound, Phase, Step, Wait
+from lnrecur.recurrence.outbound_prices import check_amount_said
 from lnrecur.recurrence.outbound_times import closing
 from lnrecur.values import Msat, UnixSeconds
 
@@ -21,16 +22,21 @@ def over_mandate(state: Outbound, amount: Msat | None, excess: MandateExceeded) 
     """
     if state.one_off:
         return lapse(state, "subscription.given_up", excess.told)
-    asking = replace(state, awaiting_msat=amount)
     data: Facts = {"limit": excess.limit.value, "amount_msat": amount}
-    return needs_approval(asking, Wait.MANDATE, excess.told, data)
+    return needs_approval(state, Wait.MANDATE, excess.told, data, amount)
 
 
-def needs_approval(state: Outbound, wait: Wait, told: str, data: Facts) -> Step:
-    """Wait for a person, at most until the pay window closes."""
+def needs_approval(state: Outbound, wait: Wait, told: str, data: Facts, amount: Msat | None = None) -> Step:
+    """Wait for a person, at most until the pay window closes. A yes is to `amount`, not to one told before."""
     waiting = replace(
-        state, phase=Phase.NEEDS_APPROVAL, waits_for=wait, request=None, problem=told, wake_at=closing(state)
-    )  # fmt: skip
+        state,
+        phase=Phase.NEEDS_APPROVAL,
+        waits_for=wait,
+        awaiting_msat=amount,
+        request=None,
+        problem=told,
+        wake_at=closing(state),
+    )
     facts: Facts = {"why": told, "waits_for": wait.value, "counter": state.next_counter, **data}
     return Step(waiting, (Emit("subscription.needs_approval", facts),))
 
@@ -45,6 +51,8 @@ def approved(state: Outbound, event: Approved, now: UnixSeconds) -> Step:
             return Step(state)
         why = "a person says that it was paid elsewhere"
         return adopt(state, state.next_counter + 1, why, now, event.entropy).after(told)
+    if event.mandate is not None:
+        check_amount_said(state.offer, event.mandate)
     agreed = replace(
         state,
         phase=state.asking_phase,

@@ -23,6 +23,7 @@ class Failure:
     event: str | None = None
 
 
+REUSED_HASH: Final = "reused_hash"
 FAILURES: Final = {
     "insufficient_funds": Failure(
         "your node has less than {amount} to send: put in funds before the pay window closes",
@@ -34,9 +35,10 @@ FAILURES: Final = {
     "fee_limit": Failure("every route costs more than the {fee} of fees that the mandate allows"),
     "refused_by_payee": Failure("the payee's node refused it: a new invoice is asked for"),
     "expired": Failure("the invoice expired before it was paid: a new one is asked for"),
+    REUSED_HASH: Failure("its invoice has the payment hash of an earlier payment, so nothing was paid for it"),
     "other": Failure("your node does not say why"),
 }
-"""By the reason's value in `lnrecur.ports.FailureReason`."""
+"""By the reason's value in `lnrecur.ports.FailureReason`, and one of our own."""
 _PATIENT_CAP_S: Final = 3600
 _UNKNOWN: Final = Failure("your node refused it")
 

@@ -27,7 +27,7 @@ from lnrecur.recurrence.outbound_model import (
     Step,
 )
 from lnrecur.recurrence.outbound_planning import paused, plan_next
-from lnrecur.recurrence.outbound_prices import is_approved, mandate_excess
+from lnrecur.recurrence.outbound_prices import is_unjudged, mandate_excess, rate_for
 from lnrecur.recurrence.outbound_times import left_s
 from lnrecur.recurrence.rates import Conversion, ExchangeRate
 from lnrecur.recurrence.windows import start_of
@@ -48,19 +48,13 @@ def invoice_arrived(state: Outbound, event: InvoiceArrived, now: UnixSeconds) ->
         told = str(refused)
         return Step(replace(state, problem=told), (Emit("subscription.invoice_refused", {"why": told}),))
     amount = invoice.invoice_amount
-    rate = _rate(state, event)
-    if rate is None and state.mandate.fiat is not None and not is_approved(state, amount):
+    rate = rate_for(state, event.rate)
+    if is_unjudged(state, amount, rate):
         return _without_rate(state, event)
     excess = mandate_excess(state, amount, now, rate)
     if excess is not None:
         return over_mandate(state, amount, excess)
     return _start(state, event, invoice, basetime, rate, now)
-
-
-def _rate(state: Outbound, event: InvoiceArrived) -> ExchangeRate | None:
-    """The rate that came with the invoice, if it is one for the mandate, which may have been amended meanwhile."""
-    fiat, rate = state.mandate.fiat, event.rate
-    return rate if fiat is not None and rate is not None and rate.currency == fiat.currency else None
 
 
 def _without_rate(state: Outbound, event: InvoiceArrived) -> Step:
@@ -193,8 +187,13 @@ def node_silent(state: Outbound, event: NodeSilent, now: UnixSeconds) -> Step:
 
 
 def _may_pay(state: Outbound, payment: PendingPayment, now: UnixSeconds) -> bool:
-    """Whether an accepted invoice may be handed over again: not when it, or the mandate, has ended meanwhile."""
-    return now <= payment.expires_at and mandate_excess(state, payment.amount_msat, now, payment.rate) is None
+    """Whether an accepted invoice may be handed over again: not when it, or the mandate, has ended meanwhile.
+
+    Nor when the mandate was amended to a currency without whose rate it was accepted.
+    """
+    if now > payment.expires_at or is_unjudged(state, payment.amount_msat, payment.rate):
+        return False
+    return mandate_excess(state, payment.amount_msat, now, payment.rate) is None
 
 
 def _new_invoice(state: Outbound, now: UnixSeconds) -> Step:

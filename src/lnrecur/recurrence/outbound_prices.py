@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from lnrecur.recurrence.mandate import MandateExceeded, MandateLimit, exceeds
+from lnrecur.bolt12 import Offer
+from lnrecur.errors import UsageError
+from lnrecur.recurrence.mandate import Mandate, MandateExceeded, MandateLimit, exceeds
 from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.recurrence.rates import ExchangeRate
 from lnrecur.recurrence.words import price_in_words
 from lnrecur.values import ZERO_MSAT, Msat, UnixSeconds
+
+
+def check_amount_said(offer: Offer, mandate: Mandate) -> None:
+    """Where the payer chooses the amount, it is the limit in msat, and every request says it.
+
+    Raises:
+        UsageError: there is no such limit.
+    """
+    if offer.amount is None and mandate.max_per_period_msat is None:
+        told = "this offer leaves the amount to you: say it in sat, since it is written into the request"
+        raise UsageError(told, field="max_per_period_msat")
 
 
 def price_of(state: Outbound) -> Msat | None:
@@ -47,7 +60,18 @@ def mandate_excess(
     """Why a person must be asked: the mandate, unless this very payment was approved up to this amount."""
     if is_approved(state, amount):
         return None
-    return exceeds(state.mandate, amount, spent=state.spent, now=now, rate=rate)
+    return exceeds(state.mandate, amount, spent=state.spent, now=now, rate=rate_for(state, rate))
+
+
+def rate_for(state: Outbound, rate: ExchangeRate | None) -> ExchangeRate | None:
+    """A rate, if it is one for the mandate as it is now: that may have been amended since the rate was found."""
+    fiat = state.mandate.fiat
+    return rate if fiat is not None and rate is not None and rate.currency == fiat.currency else None
+
+
+def is_unjudged(state: Outbound, amount: Msat, rate: ExchangeRate | None) -> bool:
+    """Whether nobody knows if `amount` is within a mandate in a currency: then it must not be paid."""
+    return state.mandate.fiat is not None and rate_for(state, rate) is None and not is_approved(state, amount)
 
 
 def is_approved(state: Outbound, amount: Msat) -> bool:

@@ -16,7 +16,7 @@ from lnrecur.recurrence.outbound_times import closing, not_past_closing
 from lnrecur.recurrence.refusals import Refusal, Verdict, read_refusal
 from lnrecur.recurrence.windows import first_open_period
 from lnrecur.recurrence.words import recurrence_in_words
-from lnrecur.values import UnixSeconds
+from lnrecur.values import BITCOIN, UnixSeconds
 from lnrecur.wire.errors import WireError
 
 
@@ -107,8 +107,18 @@ def _changed(state: Outbound, refusal: Refusal, event: RefusalArrived, now: Unix
     if refusal.new_offer is None or state.one_off:
         return lapse(state, "subscription.ended", refusal.text)
     offer = replace(state, offer_bytes=refusal.new_offer).offer
-    data: Facts = {"new_offer": offer.to_text(), "new_terms": recurrence_in_words(offer)}
+    if offer.recurrence is None or (state.terms.chain or BITCOIN) not in offer.accepted_chains:
+        return lapse(state, "subscription.ended", f"{refusal.text} (which is no subscription on our chain)")
+    another = offer.issuer_id != state.offer.issuer_id
+    data: Facts = {
+        "new_offer": offer.to_text(),
+        "new_terms": recurrence_in_words(offer),
+        "another_key": another,
+        "issuer_id": None if offer.issuer_id is None else offer.issuer_id.hex(),
+    }
     told = f"the payee has a new offer in place of this one: {recurrence_in_words(offer)}"
+    if another:
+        told += "; MIND: its invoices are signed by another key than those so far"
     waiting = needs_approval(changed, Wait.NEW_OFFER, told, data)
     return Step(replace(waiting.state, wake_at=None), waiting.effects)
 

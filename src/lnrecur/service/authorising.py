@@ -9,6 +9,7 @@ from lnrecur.crypto.hashes import sha256
 from lnrecur.errors import UsageError
 from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_model import Outbound, Terms
+from lnrecur.recurrence.outbound_prices import check_amount_said
 from lnrecur.recurrence.windows import first_open_period
 from lnrecur.values import BITCOIN, ChainHash, Msat, RecurrenceId, UnixSeconds
 
@@ -57,9 +58,7 @@ def _check_offer(offer: Offer, mandate: Mandate, terms: Terms, chain: ChainHash,
         raise UsageError("this offer is for another chain than ours", field="offer")
     if offer.absolute_expiry is not None and now > offer.absolute_expiry:
         raise UsageError(f"this offer expired at {offer.absolute_expiry}, it is {now} [O7]", field="offer")
-    if offer.amount is None and mandate.max_per_period_msat is None:
-        told = "this offer leaves the amount to you: say it in sat, since it is written into the request"
-        raise UsageError(told, field="max_per_period_msat")
+    check_amount_said(offer, mandate)
     quantity, most = terms.quantity, offer.quantity_max
     if most is None and quantity is not None:
         raise UsageError("this offer is for single items: leave the quantity out", field="quantity")

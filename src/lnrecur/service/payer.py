@@ -15,9 +15,10 @@ from typing import Any
 from lnrecur.bolt12.offer import Offer
 from lnrecur.errors import UsageError
 from lnrecur.messaging.messenger import ContentsKind, Delivered, MessageContents
-from lnrecur.ports import Change, Clock, Conflict, Entropy, RateSource, RateUnavailable, RecurrenceManager
+from lnrecur.ports import AlreadyPaid, Change, Clock, Conflict, Entropy, RateSource, RateUnavailable, RecurrenceManager
 from lnrecur.recurrence import outbound
 from lnrecur.recurrence.mandate import Mandate
+from lnrecur.recurrence.outbound_failures import REUSED_HASH
 from lnrecur.recurrence.outbound_model import (
     Amended,
     Approved,
@@ -28,6 +29,8 @@ from lnrecur.recurrence.outbound_model import (
     InvoiceArrived,
     Outbound,
     PauseAsked,
+    PaymentFailed,
+    PaymentSettled,
     RefusalArrived,
     ResumeAsked,
     Step,
@@ -217,7 +220,7 @@ class PayerService:
         if delivered.path_id is None:
             return
         recurrence_id = self.unanswered.subject_of(delivered.path_id)
-        if recurrence_id is None:
+        if recurrence_id is None or not self._waits_for(recurrence_id, delivered.path_id):
             _LOG.debug("an answer to no request of ours ignored")
             return
         self.unanswered.settled(recurrence_id)
@@ -227,6 +230,11 @@ class PayerService:
             return
         entropy = self._entropy.take(_JITTER_SIZE)
         self.apply(recurrence_id, lambda: RefusalArrived(contents.data, entropy))
+
+    def _waits_for(self, recurrence_id: RecurrenceId, path_id: bytes) -> bool:
+        """Whether this is the answer to the request that waits now: a refusal does not say what it refuses."""
+        request = self._state(recurrence_id).request
+        return request is not None and self._keyring.payer(recurrence_id).reply_path_id(request.data) == path_id
 
     async def _with_rate(self, recurrence_id: RecurrenceId, data: bytes) -> InvoiceArrived:
         """An invoice, with the rate of this moment where the mandate is in a currency."""
@@ -258,7 +266,8 @@ class PayerService:
             if stored is None:
                 raise UsageError(f"no subscription {recurrence_id.hex()}", field="id")
             now = self._clock.now()
-            step = outbound.step(stored.state, event(), now)
+            happened = event()
+            step = outbound.step(stored.state, happened, now)
             change = change_of(step.state, step.effects, version=stored.version, at=now)
             if changes_nothing(change, stored.state):
                 return step
@@ -266,6 +275,17 @@ class PayerService:
                 self._manager.commit_outbound(change)
             except Conflict:
                 continue
+            except AlreadyPaid:
+                if not isinstance(happened, PaymentSettled):
+                    raise
+                event = _reused(happened)
+                continue
             self._on_change()
             return step
         raise Conflict(f"subscription {recurrence_id.hex()} is changed by others all the time")
+
+
+def _reused(settled: PaymentSettled) -> Callable[[], Event]:
+    """A payment that is in the books for something else: the payee used a hash twice, and this period is not paid."""
+    failed = PaymentFailed(settled.payment_hash, REUSED_HASH, retryable=False, entropy=settled.entropy)
+    return lambda: failed

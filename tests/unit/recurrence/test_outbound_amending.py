@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from helpers.engine import NOW, PERIOD, PRICE, PayerSide, a_mandate, a_plain_offer, kinds, names
+from helpers.engine import NOW, PERIOD, PRICE, PayerSide, a_mandate, a_plain_offer, an_offer, kinds, names
 from lnrecur.errors import UsageError
 from lnrecur.recurrence.effects import Effect, Emit
-from lnrecur.recurrence.mandate import FiatLimit
-from lnrecur.recurrence.outbound_model import Amended, CancelAsked, PauseAsked, Phase, Terms, Trigger
+from lnrecur.recurrence.mandate import FiatLimit, Mandate
+from lnrecur.recurrence.outbound_model import Amended, Approved, CancelAsked, PauseAsked, Phase, Terms, Trigger
 from lnrecur.recurrence.outbound_terms import PayAt
 from lnrecur.recurrence.retry import RetryPolicy
 from lnrecur.values import Msat, UnixSeconds
@@ -132,6 +132,18 @@ def test_what_stands_in_every_request_cannot_change(field: str) -> None:
 def test_a_mandate_without_any_limit_per_period_is_none() -> None:
     with pytest.raises(UsageError, match="limits what one period may cost"):
         PayerSide().step(Amended(mandate={"max_per_period_msat": None}))
+
+
+def test_where_the_payer_chooses_the_amount_the_limit_in_sat_cannot_be_taken_away() -> None:
+    payer = PayerSide(an_offer(amount=None), a_mandate(max_payments=0))
+    limits = {"max_per_period_msat": None, "fiat": FiatLimit("EUR", 999)}
+    with pytest.raises(UsageError, match="leaves the amount to you") as refused:
+        payer.step(Amended(mandate=limits))
+    assert refused.value.field == "max_per_period_msat"
+    payer.wake()
+    assert payer.state.phase is Phase.NEEDS_APPROVAL
+    with pytest.raises(UsageError, match="leaves the amount to you"):
+        payer.step(Approved(Mandate(None, fiat=FiatLimit("EUR", 999))))
 
 
 def test_a_single_payment_and_what_is_over_are_not_amended() -> None:

@@ -11,14 +11,18 @@ from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
 from lnrecur.recurrence.effects import Emit, Pay, SendCancel
 from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_model import (
+    Amended,
     Approved,
     CancelAsked,
     InvoiceArrived,
     Missed,
+    PauseAsked,
     PaymentUnknown,
     Phase,
+    ResumeAsked,
     Terms,
     Trigger,
+    Wait,
 )
 from lnrecur.recurrence.outbound_requests import CANCEL_ATTEMPT
 from lnrecur.values import Msat, UnixSeconds
@@ -144,6 +148,20 @@ def test_a_yes_to_every_payment_is_no_yes_to_more_than_the_mandate() -> None:
     payer.step(Approved())
     payer.pay_period()
     assert payer.state.payments == 1
+
+
+def test_a_yes_to_one_question_is_no_yes_to_the_amount_of_an_earlier_one() -> None:
+    payer = PayerSide()
+    payer.wake()
+    payer.receive(amount=5 * PRICE)
+    assert payer.state.awaiting_msat == 5 * PRICE
+    for event in (PauseAsked(), Amended(terms={"trigger": Trigger.ON_APPROVAL}), ResumeAsked()):
+        payer.step(event)
+    payer.wake()
+    assert (payer.state.waits_for, payer.state.awaiting_msat) == (Wait.EACH_PAYMENT, None)
+    payer.step(Approved())
+    payer.wake()
+    assert names(payer.receive(amount=5 * PRICE)) == ["subscription.needs_approval"]
 
 
 def test_an_approval_when_none_was_asked_for_is_ignored() -> None:

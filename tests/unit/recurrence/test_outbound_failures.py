@@ -2,12 +2,25 @@
 
 import pytest
 
-from helpers.engine import ENTROPY, NOW, PERIOD, PRICE, PayerSide, an_offer, every, kinds, names
+from helpers.engine import (
+    ENTROPY,
+    NOW,
+    PERIOD,
+    PRICE,
+    STRANGER,
+    PayerSide,
+    a_plain_offer,
+    an_offer,
+    every,
+    kinds,
+    names,
+)
+from lnrecur.bolt12 import Offer
 from lnrecur.bolt12.codecs import Paywindow
 from lnrecur.bolt12.invoice_error import write_invoice_error
 from lnrecur.ports import FailureReason
 from lnrecur.recurrence.effects import Effect, Emit
-from lnrecur.recurrence.outbound_failures import FAILURES, failure_of
+from lnrecur.recurrence.outbound_failures import FAILURES, REUSED_HASH, failure_of
 from lnrecur.recurrence.outbound_model import (
     Approved,
     Declined,
@@ -19,7 +32,7 @@ from lnrecur.recurrence.outbound_model import (
     Wait,
 )
 from lnrecur.recurrence.retry import RetryPolicy
-from lnrecur.values import RecurrenceId
+from lnrecur.values import REGTEST, RecurrenceId
 
 WINDOW = every(10**6, paywindow=Paywindow(0, 500_000))
 THREE = Terms(payment_retry=RetryPolicy(5, tries_max=3, jitter_percent=0), jitter_s=0)
@@ -38,7 +51,7 @@ def failing(reason: str, terms: Terms = THREE, *, times: int = 1) -> tuple[Payer
 
 
 def test_every_reason_a_money_node_can_give_has_a_line_of_its_own() -> None:
-    assert set(FAILURES) == {reason.value for reason in FailureReason}
+    assert set(FAILURES) == {REUSED_HASH, *(reason.value for reason in FailureReason)}
     assert len({failure.told for failure in FAILURES.values()}) == len(FAILURES)
 
 
@@ -112,11 +125,15 @@ def test_a_reason_that_nobody_knows_is_told_as_it_came() -> None:
 NEW = an_offer(amount=PRICE * 2)
 
 
-def changed(periods: int = 1) -> PayerSide:
+def told_of(new: Offer, periods: int = 1) -> tuple[PayerSide, tuple[Effect, ...]]:
     payer = PayerSide.paid(periods)
     payer.wake()
-    error = write_invoice_error(f"recurrence-changed: {NEW.to_text()}")
-    effects = payer.step(RefusalArrived(error.to_bytes(), ENTROPY))
+    error = write_invoice_error(f"recurrence-changed: {new.to_text()}")
+    return payer, payer.step(RefusalArrived(error.to_bytes(), ENTROPY))
+
+
+def changed(periods: int = 1) -> PayerSide:
+    payer, effects = told_of(NEW, periods)
     assert names(effects) == ["subscription.request_refused", "subscription.needs_approval"]
     return payer
 
@@ -126,6 +143,21 @@ def test_a_new_offer_is_shown_and_waits_for_a_person_without_an_end() -> None:
     assert (payer.state.waits_for, payer.state.wake_at) == (Wait.NEW_OFFER, None)
     assert payer.state.new_offer == NEW.to_bytes()
     assert "20 sat every 1,000 seconds" in (payer.state.problem or "")
+    assert "another key" not in (payer.state.problem or "")
+
+
+@pytest.mark.parametrize("new", [a_plain_offer(), an_offer(chains=(REGTEST,))], ids=["plain", "another chain"])
+def test_an_offer_that_cannot_take_its_place_ends_the_subscription(new: Offer) -> None:
+    payer, effects = told_of(new)
+    assert names(effects) == ["subscription.request_refused", "subscription.ended"]
+    assert (payer.state.phase, payer.state.new_offer) == (Phase.LAPSED, None)
+
+
+def test_who_is_asked_about_a_new_offer_hears_that_another_key_would_be_paid() -> None:
+    payer, effects = told_of(an_offer(issuer_id=STRANGER.point))
+    asked = next(effect for effect in effects if isinstance(effect, Emit) and effect.name.endswith("needs_approval"))
+    assert (asked.data["another_key"], asked.data["issuer_id"]) == (True, STRANGER.point.hex())
+    assert "signed by another key" in (payer.state.problem or "")
 
 
 @pytest.mark.parametrize("periods", [0, 1])

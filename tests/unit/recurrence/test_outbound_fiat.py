@@ -8,7 +8,7 @@ from helpers.engine import NOW, PRICE, PayerSide, a_mandate, an_offer, every, ki
 from lnrecur.bolt12.codecs import RecurrenceBase
 from lnrecur.recurrence.effects import Book, Effect, Emit, Pay
 from lnrecur.recurrence.mandate import FiatLimit, Mandate, MandateLimit, Spent, exceeds
-from lnrecur.recurrence.outbound_model import Amended, Approved, InvoiceArrived, Phase, Terms
+from lnrecur.recurrence.outbound_model import Amended, Approved, InvoiceArrived, PaymentUnknown, Phase, Terms
 from lnrecur.recurrence.rates import MSAT_PER_BTC, ExchangeRate
 from lnrecur.values import Msat, UnixSeconds
 
@@ -76,6 +76,27 @@ def test_a_payment_that_fails_is_tried_again_under_the_rate_it_was_accepted_with
     payer.fail(retryable=True)
     payer.step(Amended(mandate={"fiat": FiatLimit("EUR", 0)}))
     assert kinds(payer.wake()) == [], "a smaller limit holds for the next try"
+
+
+@pytest.mark.parametrize("before", [a_mandate(), IN_EUR], ids=["sat", "EUR"])
+def test_a_failed_payment_is_not_tried_again_under_a_mandate_in_another_currency(before: Mandate) -> None:
+    """The rate that it was accepted under says nothing about yen: a new invoice is asked for, with a rate of yen."""
+    payer = asking(before)
+    receive(payer)
+    payer.fail(retryable=True)
+    payer.step(Amended(mandate={"fiat": FiatLimit("JPY", 100_000), "max_per_period_msat": None}))
+    assert kinds(payer.wake()) == []
+    assert (payer.state.phase, kinds(payer.wake())) == (Phase.AWAITING_FIRST_INVOICE, ["SendInvoiceRequest"])
+    assert names(receive(payer)) == ["subscription.rate_unavailable"]
+
+
+def test_a_payment_that_the_node_never_recorded_is_not_made_under_a_mandate_in_another_currency() -> None:
+    payer = asking()
+    receive(payer)
+    payer.step(Amended(mandate={"fiat": FiatLimit("JPY", 100_000)}))
+    assert kinds(payer.step(PaymentUnknown(payer.payment_hash))) == []
+    assert kinds(payer.wake()) == []
+    assert payer.state.phase is Phase.AWAITING_FIRST_INVOICE
 
 
 def test_a_yes_to_an_amount_needs_no_rate() -> None:

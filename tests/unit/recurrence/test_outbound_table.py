@@ -103,9 +103,10 @@ def _given_up_as_the_mandate_ends() -> PayerSide:
     return _woken(payer)
 
 
-def _at_the_end_of_time() -> PayerSide:
-    recurrence = every(base=RecurrenceBase(0, U64_MAX))
-    return _paying(0, Terms(start=0), recurrence=recurrence)
+def _at_the_end_of_time(counter: int = 0) -> PayerSide:
+    """The period of this counter is the last that can be counted (T7); there is time left to pay it."""
+    recurrence = every(base=RecurrenceBase(0, U64_MAX - (counter + 1) * PERIOD + 1))
+    return _paying(counter, Terms(start=0), recurrence=recurrence)
 
 
 def _refused(payer: PayerSide, text: str, times: int = 1) -> PayerSide:
@@ -143,6 +144,7 @@ SIDES = [
     *(_asked_again_after_giving_up(_paying(counter)) for counter in (0, 1)),
     _asked_again_after_giving_up(_paying(0, FROM_LAST, **LAST)),
     _asked_again_after_giving_up(_paying(1, recurrence=every(limit=1))),
+    *(_asked_again_after_giving_up(_at_the_end_of_time(counter)) for counter in (0, 1)),
     *(_paused(PayerSide.paid(counter, terms=terms)) for counter in (0, 1) for terms in (None, CATCH_UP)),
     _paused(_asking(1)),
     *(_paused(_paying(counter)) for counter in (0, 1)),

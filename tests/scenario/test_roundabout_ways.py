@@ -18,8 +18,9 @@ from lnrecur.recurrence.outbound_model import Terms
 from lnrecur.service.assembly import Parts
 from lnrecur.service.courier import MessageSettings
 from lnrecur.testing.rig import Rig, RigNode
-from lnrecur.values import REGTEST, Point, ShortChannelId
+from lnrecur.values import REGTEST, NodeId, Point, ShortChannelId
 from lnrecur.wire.blinded_path import BlindedPath, ChannelDirection
+from lnrecur.wire.messages import OnionMessage
 
 RELAYING = MessageSettings(relay=RelayLimits(burst=100))
 MUTE = MessageSettings()
@@ -173,6 +174,36 @@ async def test_an_introduction_peer_that_is_not_connected_or_named_twice_is_refu
         assert list(merchant.manager.offers()) == []
 
 
+@pytest.mark.parametrize("way_back", [True, False])
+async def test_who_connects_to_a_hidden_payee_and_asks_it_is_not_answered_directly(way_back: bool) -> None:
+    """Somebody asks through the hub, waits at the merchant's door too, and has the reply path begin at themselves."""
+    async with Rig(seed=11, messages=RELAYING) as rig:
+        hub, merchant = await a_star(rig, "merchant")
+        spy = Hand(rig)
+        rig.network.connect(spy.messenger.node_id, merchant.node_id)
+        rig.network.connect(spy.messenger.node_id, hub.node_id)
+        offer = publish(merchant, via=[hub])
+        passed: list[tuple[NodeId, NodeId]] = []
+
+        def note(sender: NodeId, receiver: NodeId, message: OnionMessage) -> None:
+            passed.append((sender, receiver))
+            if not way_back and receiver == hub.node_id:
+                rig.network.disconnect(spy.messenger.node_id, hub.node_id)
+
+        rig.network.watch(note)
+        values = {fields.INVREQ_CHAIN: REGTEST}
+        wanted, unwanted = (a_request(0, offer, key=spy.key, values={**values, **more}) for more in ({}, TOO_LITTLE))
+        for request in (wanted, unwanted):
+            await spy.ask(offer, request)
+            rig.network.connect(spy.messenger.node_id, hub.node_id)
+        assert len(spy.answers) == (2 if way_back else 0)
+        assert (merchant.node_id, spy.messenger.node_id) not in passed
+        assert passed.count((merchant.node_id, hub.node_id)) == 2
+
+
+TOO_LITTLE = {fields.INVREQ_AMOUNT: 1}
+
+
 @pytest.mark.parametrize("known", [True, False])
 async def test_a_relay_and_a_sender_find_nodes_that_a_path_names_by_channels(known: bool) -> None:
     """A path as LDK and Core Lightning make them where they save bytes: hub by a channel end, merchant by a channel."""
@@ -191,11 +222,12 @@ async def test_a_relay_and_a_sender_find_nodes_that_a_path_names_by_channels(kno
         assert merchant.services is not None
         got: list[bytes] = []
 
-        async def note(delivered: Delivered, contents: MessageContents) -> None:
+        async def note(delivered: Delivered, contents: MessageContents, peer: NodeId) -> None:
             got.append(contents.data)
 
         merchant.services.courier.deliver_to(ContentsKind.INVOICE_ERROR, note)
-        sending = alice.services.courier.send(path, MessageContents(ContentsKind.INVOICE_ERROR, b"hello"))
+        hello = MessageContents(ContentsKind.INVOICE_ERROR, b"hello")
+        sending = alice.services.courier.answer(path, hello, hub.node_id, in_hiding=False)
         if known:
             await sending
             await rig.settle()
@@ -205,7 +237,7 @@ async def test_a_relay_and_a_sender_find_nodes_that_a_path_names_by_channels(kno
             await sending
         # And the relay, for somebody who knows the hub by its name, drops what it cannot place.
         named = replace(path, first_node_id=Point(hub.node_id))
-        await alice.services.courier.send(named, MessageContents(ContentsKind.INVOICE_ERROR, b"hello"))
+        await alice.services.courier.answer(named, hello, hub.node_id, in_hiding=False)
         await rig.settle()
         assert got == []
         assert hub.services.courier.relay.counts[RelayVerdict.NO_PEER] == 1

@@ -36,7 +36,8 @@ from lnrecur.wire.messages import OnionMessage
 
 _LOG = logging.getLogger("lnrecur.courier")
 
-Recipient = Callable[[Delivered, MessageContents], Awaitable[None]]
+Recipient = Callable[[Delivered, MessageContents, NodeId], Awaitable[None]]
+"""Called with the peer that brought the message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,30 +149,38 @@ class Courier:
         tried: list[str] = []
         for destination in _destinations(offer):
             try:
-                ways += self._ways.ways(destination, addresses)
+                ways += self._ways.ways(destination, addresses, over=over)
             except PeerUnreachable as error:
                 tried.append(str(error))
-        if over is not None:
-            ways = [way for way in ways if way.first_hop == over]
         return await self._send_over(in_turn(ways, conversation, attempt), contents, reply_to, conversation, tried)
 
-    async def send(
+    async def answer(
         self,
-        destination: Destination,
+        path: BlindedPath,
         contents: MessageContents,
-        reply_to: ReplyTo | None = None,
-        addresses: Sequence[PeerAddress] = (),
+        asked_by: NodeId,
         *,
+        in_hiding: bool,
         conversation: bytes = b"",
         attempt: int = 1,
     ) -> None:
-        """Send one message over the best way there is; the arguments are those of `send_to_offer`.
+        """Send an answer along the reply path of a question.
+
+        Args:
+            path: the reply path.
+            contents: what is answered.
+            asked_by: the peer that brought the question.
+            in_hiding: the question came over a blinded path of ours. Then the answer leaves by the peer that brought
+                it, and by no other: who asked may have connected to many nodes, named itself in the reply path, and
+                wait for the one that answers it directly.
+            conversation: see `send_to_offer`.
+            attempt: see `send_to_offer`.
 
         Raises:
-            PeerUnreachable: there is no way, or the destination is unusable.
+            PeerUnreachable: there is no way, or the path is unusable.
         """
-        ways = in_turn(self._ways.ways(destination, addresses), conversation, attempt)
-        await self._send_over(ways, contents, reply_to, conversation, [])
+        ways = self._ways.ways(path, over=asked_by if in_hiding else None, asked_by=asked_by)
+        await self._send_over(in_turn(ways, conversation, attempt), contents, None, conversation, [])
 
     async def _send_over(
         self,
@@ -220,7 +229,7 @@ class Courier:
         if recipient is None:
             return
         try:
-            await recipient(opened, opened.contents)
+            await recipient(opened, opened.contents, peer)
         except LnrecurError as error:
             _LOG.warning("%s from %s not handled: %s", opened.contents.kind.name.lower(), peer.hex(), error)
 

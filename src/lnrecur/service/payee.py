@@ -65,6 +65,10 @@ class _Asker:
     """Whom an answer goes to. Each attempt to answer the same request begins with the next way."""
 
     path: BlindedPath | None
+    peer: NodeId
+    """Who brought the request."""
+    in_hiding: bool
+    """Whether it came over a blinded path of ours, so that the answer must not show who we are."""
     payer_id: bytes = b""
     attempt: int = 1
 
@@ -141,7 +145,7 @@ class PayeeService:
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
-    async def handle_request(self, delivered: Delivered, contents: MessageContents) -> None:
+    async def handle_request(self, delivered: Delivered, contents: MessageContents, peer: NodeId) -> None:
         """Answer one invoice_request, if it is for an offer of ours and wants an answer."""
         request = self._authentic(delivered, contents)
         if request is None:
@@ -151,18 +155,19 @@ class PayeeService:
             return  # the same request is being answered this very moment, or was just now
         answered_at: float | None = None
         try:
-            await self._handle(request, digest, delivered)
+            await self._handle(request, digest, delivered, peer)
             answered_at = self._clock.elapsed()
         finally:
             self._recent.end(digest, answered_at)
 
-    async def _handle(self, request: InvoiceRequest, digest: bytes, delivered: Delivered) -> None:
+    async def _handle(self, request: InvoiceRequest, digest: bytes, delivered: Delivered, peer: NodeId) -> None:
+        asker = _Asker(delivered.reply_path, peer, in_hiding=delivered.path_id is not None)
         try:
             verified = request.verify_signature()
         except NotSigned as error:
-            await self._reply_error(request, _Asker(delivered.reply_path), error_for(error))
+            await self._reply_error(request, asker, error_for(error))
             return
-        asker = _Asker(delivered.reply_path, verified.payer_id, self._recent.times_answered(digest) + 1)
+        asker = replace(asker, payer_id=verified.payer_id, attempt=self._recent.times_answered(digest) + 1)
         answer = self._remembered(verified, digest) or await self._answer(verified, delivered)
         if isinstance(answer, Refuse):
             refusal = write_invoice_error(answer.text, field=answer.field_number, suggested=answer.suggested)
@@ -275,6 +280,13 @@ class PayeeService:
         if asker.path is None:
             return
         try:
-            await self._courier.send(asker.path, contents, conversation=asker.payer_id, attempt=asker.attempt)
+            await self._courier.answer(
+                asker.path,
+                contents,
+                asker.peer,
+                in_hiding=asker.in_hiding,
+                conversation=asker.payer_id,
+                attempt=asker.attempt,
+            )
         except PeerUnreachable as error:
             _LOG.info("an answer could not be sent, the payer will ask again: %s", error)

@@ -42,7 +42,7 @@ from lnrecur.service.courier import Courier
 from lnrecur.service.keyring import Keyring
 from lnrecur.service.steps import change_of, changes_nothing
 from lnrecur.service.unanswered import Unanswered
-from lnrecur.values import ChainHash, RecurrenceId
+from lnrecur.values import ChainHash, NodeId, RecurrenceId
 
 _LOG = logging.getLogger("lnrecur.payer")
 _CONFLICTS_MAX = 10
@@ -215,7 +215,7 @@ class PayerService:
         entropy = self._entropy.take(_JITTER_SIZE)
         self.apply(recurrence_id, lambda: Due(self._keyring.payer(recurrence_id), entropy))
 
-    async def handle_answer(self, delivered: Delivered, contents: MessageContents) -> None:
+    async def handle_answer(self, delivered: Delivered, contents: MessageContents, peer: NodeId) -> None:
         """An invoice or an invoice_error came; ours if its path_id is that of a waiting request."""
         if delivered.path_id is None:
             return

@@ -6,6 +6,7 @@ A way leads to the destination's entry: the node itself, or the introduction of 
     DIALLED     an address of the entry is known
     THROUGH     a person named a node that knows the way, and its address
     ROUTED      a route of onion-message nodes begins at a peer of ours; up to three, from different peers
+    RETURNED    it is an answer, and whoever brought the question may be connected to the entry
 
 That there is a way does not mean that an answer comes along it: a peer may be dead, or pass nothing on. So whoever asks
 again starts with the next way (`in_turn`), and the first choice is spread over ways of equal promise.
@@ -37,6 +38,7 @@ class Promise(IntEnum):
     DIALLED = 1
     THROUGH = 2
     ROUTED = 3
+    RETURNED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +78,29 @@ class WayFinder:
         self._link = link
         self._router = router
 
-    def ways(self, destination: Destination, addresses: Sequence[PeerAddress] = ()) -> list[Way]:
+    def ways(
+        self,
+        destination: Destination,
+        addresses: Sequence[PeerAddress] = (),
+        *,
+        over: NodeId | None = None,
+        asked_by: NodeId | None = None,
+    ) -> list[Way]:
         """All ways to a destination, best first.
+
+        Args:
+            destination: a node or a path.
+            addresses: may be dialled to get there.
+            over: the peer that every way shall begin at, where only one will do.
+            asked_by: the peer that brought the question, where an answer is sent.
 
         Raises:
             PeerUnreachable: there is none; the text says why.
         """
         entry, channels = self._entry(destination)
         node, peers = entry.node_id, self._link.peers()
+        if over is not None:
+            peers &= {over}
         if node in peers:
             return [Way(destination, channels, entry, Promise.CONNECTED)]
         known = self._router.address(node)
@@ -95,6 +112,10 @@ class WayFinder:
                 found.append(Way(destination, channels, entry, Promise.THROUGH, (address.node_id,), address))
         for route in self._routes(node, peers):
             found.append(Way(destination, channels, entry, Promise.ROUTED, tuple(route[:-1])))
+        if asked_by in peers and all(way.via != (asked_by,) for way in found):
+            found.append(Way(destination, channels, entry, Promise.RETURNED, (asked_by,)))
+        if over is not None:
+            found = [way for way in found if way.first_hop == over]
         if not found:
             told = "it is no peer of ours, and neither an address of it nor a route to it is known"
             raise PeerUnreachable(f"no way to {node.hex()}: {told}")

@@ -116,9 +116,11 @@ def _listen(services: Services) -> list[MessageContents]:
     recipients = services.courier._recipients
     for kind, recipient in list(recipients.items()):
 
-        async def noted(delivered: Delivered, contents: MessageContents, recipient: Any = recipient) -> None:
+        async def noted(
+            delivered: Delivered, contents: MessageContents, peer: NodeId, recipient: Any = recipient
+        ) -> None:
             said.append(contents)
-            await recipient(delivered, contents)
+            await recipient(delivered, contents, peer)
 
         services.courier.deliver_to(kind, noted)
     return said

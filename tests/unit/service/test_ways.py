@@ -93,6 +93,32 @@ async def test_who_was_dialled_and_takes_no_onion_messages_is_no_way() -> None:
         await way_finder.open(way)
 
 
+def test_an_answer_may_go_back_to_whoever_brought_the_question_if_nothing_better_is_known() -> None:
+    to_dest = DirectDestination(DEST.node_id)
+    [way] = finder().ways(to_dest, asked_by=PEER.node_id)
+    assert (way.promise, way.via, way.first_hop) == (Promise.RETURNED, (PEER.node_id,), PEER.node_id)
+    [way] = finder(StaticRouter(routes=[[PEER.node_id, DEST.node_id]])).ways(to_dest, asked_by=PEER.node_id)
+    assert way.promise is Promise.ROUTED, "the same way, and known to be one"
+    with pytest.raises(PeerUnreachable):
+        finder().ways(to_dest, asked_by=FAR.node_id)
+    [way] = finder(connected=(DEST, PEER)).ways(to_dest, asked_by=PEER.node_id)
+    assert way.promise is Promise.CONNECTED
+
+
+def test_ways_over_one_peer_begin_there_however_close_the_others_are() -> None:
+    router = StaticRouter([address(DEST)], [[PEER.node_id, OTHER.node_id, DEST.node_id], [FAR.node_id, DEST.node_id]])
+    near = finder(router, connected=(DEST, FAR, PEER))
+    to_dest = DirectDestination(DEST.node_id)
+    [way] = near.ways(to_dest, over=PEER.node_id)
+    assert (way.promise, way.first_hop) == (Promise.ROUTED, PEER.node_id)
+    [way] = near.ways(to_dest, over=DEST.node_id)
+    assert way.promise is Promise.CONNECTED
+    [way] = near.ways(to_dest, [address(PEER), address(FAR)], over=FAR.node_id)[:1]
+    assert (way.promise, way.address) == (Promise.THROUGH, address(FAR))
+    with pytest.raises(PeerUnreachable):
+        near.ways(to_dest, over=OTHER.node_id)
+
+
 # --- nodes named by channels -----------------------------------------------------------------------------------------
 
 

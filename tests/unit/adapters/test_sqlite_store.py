@@ -469,8 +469,23 @@ def test_what_version_1_stored_can_always_be_read() -> None:
 
 
 def _as_far_as(known: Any, written: Any) -> Any:
-    """What is written, without the fields that came later."""
-    return {name: _as_far_as(known[name], written[name]) for name in known} if isinstance(known, dict) else written
+    """What is written, without the fields that came later and with the empty ones that are left out now."""
+    if not isinstance(known, dict):
+        return written
+    for name, told in known.items():
+        assert name in written or not told, f"{name} is left out"
+    return {name: _as_far_as(told, written[name]) if name in written else told for name, told in known.items()}
+
+
+def test_only_empty_fields_are_left_out() -> None:
+    body = json.loads(encode(replace(STATE, payments=3)))["body"]
+    assert body["payments"] == 3
+    assert "fees_msat" not in body
+    assert "jitter_s" not in body["terms"]
+    held = replace(STATE, terms=replace(STATE.terms, jitter_s=0), basetime=UnixSeconds(0))
+    body = json.loads(encode(held))["body"]
+    assert (body["terms"]["jitter_s"], body["basetime"]) == (0, 0), "a zero is not the same as nothing"
+    assert decode(Outbound, encode(held)) == held
 
 
 def test_every_effect_that_is_stored_has_a_kind() -> None:
@@ -497,8 +512,8 @@ def test_an_unknown_encoding_version_is_named(version: int) -> None:
         '{"v":1,"body":{}}',
         '{"v":1,"body":[]}',
         encode(PAYER).replace('"stranger"', '"estranged"'),
-        encode(PAYER).replace('"payments":0', '"payments":"0"'),
-        encode(PAYER).replace('"payments":0', '"payments":0.5'),
+        encode(replace(PAYER, payments=3)).replace('"payments":3', '"payments":"3"'),
+        encode(replace(PAYER, payments=3)).replace('"payments":3', '"payments":0.5'),
         encode(PAYER).replace('"AQEB', '"!!!!'),
         encode(PAYER)[:-1],
     ],

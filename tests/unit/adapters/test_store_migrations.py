@@ -8,8 +8,9 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from sqlalchemy import Engine, MetaData, create_engine, inspect, text
@@ -23,6 +24,7 @@ from lnrecur.adapters.store import (
     open_postgresql_manager,
     open_sqlite_manager,
 )
+from lnrecur.adapters.store.encoding import is_empty
 from lnrecur.adapters.store.errors import store_errors
 from lnrecur.adapters.store.migrations import keeping_ids
 from lnrecur.adapters.store.schema import SCHEMA_VERSION, metadata
@@ -30,7 +32,9 @@ from lnrecur.adapters.store.versions import MIGRATIONS, bring_up_to_date, revisi
 from lnrecur.adapters.transactions import writing
 from lnrecur.ports import Change, Role, StoreError
 from lnrecur.recurrence import inbound_model, outbound_model
-from lnrecur.recurrence.offering import OfferStatus
+from lnrecur.recurrence.inbound_model import Inbound
+from lnrecur.recurrence.offering import OfferPolicy, OfferStatus
+from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.values import UnixSeconds
 
 VERSION_1 = Path(__file__).parent / "data" / "store-version-1.sql"
@@ -284,3 +288,36 @@ def test_tables_that_an_older_lnrecur_works_on_are_not_migrated(postgres: Postgr
             open_postgresql_manager(url)
     older.dispose()
     open_postgresql_manager(url).close()
+
+
+# --- what is left out of stored texts --------------------------------------------------------------------------------
+
+LEFT_OUT = Path(__file__).parent / "data" / "left-out-of-stored-texts.txt"
+
+
+def _stored_classes() -> set[type]:
+    found: set[type] = set()
+    ahead: list[object] = [Inbound, Outbound, OfferPolicy]
+    while ahead:
+        kind = ahead.pop()
+        if isinstance(kind, type) and is_dataclass(kind) and kind not in found:
+            found.add(kind)
+            ahead += get_type_hints(kind).values()
+        ahead += get_args(kind)
+    return found
+
+
+def test_what_is_left_out_of_stored_texts_is_left_out_for_ever() -> None:
+    """A field that is empty by default is not written. Should its default change, what was stored would change.
+
+    New fields get a line of their own; a line that is there stays as long as its field does.
+    """
+    lines = {
+        f"{kind.__name__}.{field.name} = {field.default!r}"
+        for kind in _stored_classes()
+        for field in fields(kind)
+        if is_empty(field.default)
+    }
+    promised = set(LEFT_OUT.read_text().splitlines())
+    assert promised - lines == set(), "these defaults have changed"
+    assert lines - promised == set(), "add these lines to the file"

@@ -3,8 +3,9 @@
 A value is stored as `{"v": VERSION, "body": ...}`, the body being msgspec's JSON of the frozen dataclass: bytes in
 base64, whole numbers exact whatever their size. What is read back is equal to what was stored, or reading fails; a
 database never makes up a state. A field added with a default needs no new version: what was stored before it existed
-reads with the default (the schema version keeps older programs away from newer databases). Any other change of a stored
-dataclass needs the next version and a reader of this one.
+reads with the default (the schema version keeps older programs away from newer databases). Fields that hold an empty
+value (None, False, 0, "", ()) which is their default are left out. So such a default may never change, and any other
+change of a stored dataclass needs the next version and a reader of this one.
 
 Effects are named by their kind, which is the database's word and stays when a class is renamed.
 
@@ -15,7 +16,9 @@ seems to have paid. So the file is readable by its owner only. Keys and seeds ne
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -68,7 +71,7 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 def encode(value: Inbound | Outbound | OfferPolicy) -> str:
     """A state or policy as text."""
-    return _wrap(value)
+    return _wrap(_slim(value))
 
 
 def decode(expected: type[_T], text: str) -> _T:
@@ -111,6 +114,29 @@ def decode_event(text: str) -> tuple[Facts, EventObject | None]:
         UnreadableRow: it is nothing that `encode_event` writes.
     """
     return _unwrap(_FACTS, text), _unwrap_object(text)
+
+
+def _slim(value: object) -> object:
+    """A dataclass without the fields that are empty and would be anyway: they are a third of a state's text."""
+    if not is_dataclass(value):
+        return value
+    kept = {}
+    for name, empty in _plan(type(value)):
+        part = getattr(value, name)
+        if not (part == empty and type(part) is type(empty)):
+            kept[name] = _slim(part)
+    return kept
+
+
+@cache
+def _plan(kind: Any) -> tuple[tuple[str, object], ...]:
+    """The fields of a dataclass, each with its default if that is an empty value."""
+    return tuple((field.name, field.default if is_empty(field.default) else MISSING) for field in fields(kind))
+
+
+def is_empty(value: object) -> bool:
+    """Whether a default may be left out of the text. It must then stay the default for ever; a test holds it."""
+    return value is None or (isinstance(value, (bool, int, str, tuple)) and not value)
 
 
 def _wrap(body: object) -> str:

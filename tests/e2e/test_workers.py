@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from helpers.daemons import CLEAN, Daemon, Worker, assert_books_agree, lnrecur, wait_for
-from helpers.postgresql import PostgresServer
+from helpers.postgresql import PostgresServer, postgres_server
 
 pytestmark = pytest.mark.slow
 
@@ -139,3 +140,25 @@ def test_a_role_needs_a_database_that_can_be_shared(role: str, tmp_path: Path) -
     refused = lnrecur("run", "--home", home, "--role", role, "--http-listen", "127.0.0.1:0", env=CLEAN)
     assert refused.returncode == 2
     assert "set database to a PostgreSQL one" in refused.stderr
+
+
+def test_daemons_outlive_their_database_and_say_what_is_wrong_meanwhile(tmp_path: Path) -> None:
+    with postgres_server() as server:
+        merchant, alice = firm(server, tmp_path, "merchant", 1), firm(server, tmp_path, "alice", 1)
+        with running(merchant, alice):
+            offer = merchant.daemon.ask("offer", "create", "a thing", *OFFER)["offer"]
+            subscription = alice.daemon.ask("subscribe", offer, "--via", merchant.daemon.address, "--yes")["id"]
+            server.crash()
+            told = lnrecur("subscriptions", "list", "--home", alice.daemon.folder, "--json")
+            assert told.returncode == 1
+            assert json.loads(told.stdout)["error"]["retry"] is True
+            assert "the database cannot be used now" in json.loads(told.stdout)["error"]["message"]
+            refused = lnrecur("run", "--home", alice.daemon.folder, "--role", "worker", env=alice.daemon.environment)
+            assert refused.returncode == 1
+            assert refused.stderr.startswith("lnrecur: the database cannot be used now")
+            assert "Traceback" not in refused.stderr
+            server.start()
+            assert_all_paid(merchant, alice, subscription)
+            for process in [*merchant.everybody, *alice.everybody]:
+                assert process.process is not None
+                assert process.process.poll() is None, "nobody had to start it again"

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -33,8 +33,9 @@ _FAST: Final = ("fsync=off", "full_page_writes=off", "shared_buffers=32MB")
 class PostgresServer:
     """A running server, and empty databases on it."""
 
-    def __init__(self, folder: Path, programs: Path) -> None:
+    def __init__(self, folder: Path, programs: Path, options: Sequence[str] = _FAST) -> None:
         self.folder = folder
+        self._options = options
         self._programs = programs
         self._data = folder / "data"
         self._numbers = itertools.count(1)
@@ -53,7 +54,12 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        options = [f"-D{self._data}", f"-k{self.folder}", "-clisten_addresses=", *(f"-c{option}" for option in _FAST)]
+        options = [
+            f"-D{self._data}",
+            f"-k{self.folder}",
+            "-clisten_addresses=",
+            *(f"-c{option}" for option in self._options),
+        ]
         with (self.folder / "log").open("ab") as log:
             command = [self._programs / "postgres", *options]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_as_nobody())
@@ -104,12 +110,12 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """A server while the block runs."""
+def postgres_server(*, fast: bool = True) -> Iterator[PostgresServer]:
+    """A server while the block runs; unless it is `fast`, what is committed reaches the disk."""
     with tempfile.TemporaryDirectory(prefix="lnrecur-pg-") as temporary:
         folder = Path(temporary)
         folder.chmod(0o755)
-        server = PostgresServer(folder / "server", _programs(folder))
+        server = PostgresServer(folder / "server", _programs(folder), _FAST if fast else ())
         server.folder.mkdir()
         server.set_up()
         server.start()

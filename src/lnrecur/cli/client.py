@@ -51,6 +51,12 @@ class DaemonFailed(DaemonRefused):
     fault = Fault.ENVIRONMENT
 
 
+class DaemonFailedForNow(DaemonFailed):
+    """The same, and the same may succeed later without anybody changing anything."""
+
+    retry = True
+
+
 def home_option(command: AnyFunction) -> AnyFunction:
     """Give a command `--home`, as its argument `home`."""
     option = click.option(
@@ -126,7 +132,9 @@ class Client:
         error_told = told.get("error") if isinstance(told, dict) else None
         if not isinstance(error_told, dict):
             raise DaemonUnreachable(f"what answers on {self._address} is no lnrecur daemon")
-        raise (DaemonRefused if answer.status_code < 500 else DaemonFailed)(error_told)
+        if answer.status_code < 500:
+            raise DaemonRefused(error_told)
+        raise (DaemonFailedForNow if error_told.get("retry") is True else DaemonFailed)(error_told)
 
 
 def path_to(collection: str, name: str, *rest: str) -> str:

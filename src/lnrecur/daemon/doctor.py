@@ -9,9 +9,12 @@ import asyncio
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any, Final
 
 from lnrecur.adapters.clock import SystemClock
+from lnrecur.adapters.store.opening import postgresql_version
+from lnrecur.adapters.store.schema import SCHEMA_VERSION
 from lnrecur.daemon.config import Home, Settings
 from lnrecur.daemon.files import read_seed
 from lnrecur.daemon.money_node import money_node
@@ -62,10 +65,13 @@ async def look_at_node(node: MoneyNode) -> Sequence[Finding]:
 def look_at_store(manager: RecurrenceManager) -> list[Finding]:
     """The store, and the subscriptions in it that somebody has to do something about."""
     try:
-        paying, paid = manager.outbounds(), manager.inbounds()
+        paying, paid, workers = manager.outbounds(), manager.inbounds(), manager.workers()
     except LnrecurError as error:
         return [Finding("database", Verdict.BROKEN, str(error), "see that the disk is not full and the server runs")]
     found = [Finding("database", Verdict.GOOD, f"{len(paying)} subscriptions are paid, {len(paid)} are sold")]
+    if workers and not any(worker.seat.work for worker in workers):
+        way_out = "start `lnrecur run --role worker`, on this machine or another (docs/workers.md)"
+        found.append(Finding("workers", Verdict.BROKEN, "none: nothing is paid or claimed", way_out))
     for state in paying:
         if state.problem is not None and not state.is_final:
             who = state.recurrence_id.hex()[:12]
@@ -100,9 +106,26 @@ def look_at_peers(listed: Sequence[Listed], address: str | None) -> list[Finding
     return found
 
 
-def look_at_files(home: Home) -> Finding:
-    """The database file of a daemon that does not run."""
-    file = home.database
+def look_at_database(home: Home, settings: Settings) -> Finding:
+    """The database of a daemon that does not run."""
+    return _look_at_server(settings.database) if settings.database else _look_at_file(home.database)
+
+
+def _look_at_server(url: str) -> Finding:
+    try:
+        version = postgresql_version(url)
+    except LnrecurError as error:
+        way_out = "see that the server runs and lets us in (docs/workers.md)"
+        return Finding("database", Verdict.BROKEN, str(error), way_out)
+    if version is None:
+        return Finding("database", Verdict.GOOD, "PostgreSQL, empty: the first `lnrecur run` makes the tables")
+    if version > SCHEMA_VERSION:
+        told = f"PostgreSQL, with tables of version {version}; this lnrecur knows {SCHEMA_VERSION}"
+        return Finding("database", Verdict.BROKEN, told, "use the newer lnrecur that made them")
+    return Finding("database", Verdict.GOOD, f"PostgreSQL, with tables of version {version}")
+
+
+def _look_at_file(file: Path) -> Finding:
     if not file.exists():
         return Finding("database", Verdict.GOOD, f"{file} will be made by the first `lnrecur run`")
     try:
@@ -128,8 +151,5 @@ async def look_from_outside(home: Home, settings: Settings) -> list[Finding]:
     else:
         async with money_node(settings, keyring.money, SystemClock()) as node:
             found += await look_at_node(node)
-    if settings.database:
-        found.append(Finding("database", Verdict.WARNING, "a PostgreSQL database: the running daemon looks at it"))
-    else:
-        found.append(look_at_files(home))
+    found.append(look_at_database(home, settings))
     return found

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import socket
 import threading
+import time
 import traceback
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -244,3 +247,83 @@ def test_the_outbox_of_one_does_not_hold_up_another(postgres_store: str, manager
         other.execute("SELECT * FROM outbound FOR UPDATE")
         manager.effect_done(entry.id)
     assert list(manager.due_outbox(NOW, 10)) == []
+
+
+def test_a_full_disk_undoes_the_whole_commit(
+    postgres: PostgresServer, postgres_store: str, manager: SqlRecurrenceManager
+) -> None:
+    """The server says so in the middle of a commit, as it would when a table cannot grow."""
+    commit(manager)
+    database = postgres_store.split("/")[3].split("?")[0]
+    full = "RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'"
+    function = f"CREATE FUNCTION full_disk() RETURNS trigger AS $$ BEGIN {full}; END $$ LANGUAGE plpgsql"
+    postgres.sql(function, database=database)
+    trigger = "CREATE TRIGGER full_disk BEFORE INSERT ON outbox EXECUTE FUNCTION full_disk()"
+    postgres.sql(trigger, database=database)
+    try:
+        with pytest.raises(StoreUnavailable, match="No space left on device") as raised:
+            commit(manager, 1, events=(Emit("lost"),), bookings=(BOOKING,), outbox=(SendInvoiceRequest(b"1"),))
+        assert raised.value.retry
+        assert manager.outbound(ID) == Stored(STATE, 1)
+        assert (list(manager.events()), list(manager.payments())) == ([], [])
+    finally:
+        postgres.sql("DROP FUNCTION full_disk CASCADE", database=database)
+    commit(manager, 1)
+
+
+class SlowRoad:
+    """A proxy on this machine that hands everything on a little later, and can be cut."""
+
+    def __init__(self, target: Path, delay_s: float) -> None:
+        self._target = target
+        self._delay_s = delay_s
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        self._sockets: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listening.accept()
+            except OSError:
+                return
+            far = socket.socket(socket.AF_UNIX)
+            far.connect(str(self._target))
+            self._sockets += [near, far]
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
+
+    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                time.sleep(self._delay_s)
+                sink.sendall(data)
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
+
+    def cut(self) -> None:
+        """Hang up on everybody."""
+        for one in self._sockets:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._listening.close()
+        self.cut()
+        for one in self._sockets:
+            one.close()
+
+
+def test_a_slow_connection_works_and_a_cut_one_is_made_anew(postgres: PostgresServer, postgres_store: str) -> None:
+    open_postgresql_manager(postgres_store).close()
+    database = postgres_store.split("/")[3].split("?")[0]
+    with closing(SlowRoad(postgres.folder / ".s.PGSQL.5432", 0.01)) as road:
+        address = f"postgresql://lnrecur@127.0.0.1:{road.port}/{database}"
+        with closing(open_postgresql_manager(address)) as manager:
+            commit(manager, outbox=(SendInvoiceRequest(b"1"),))
+            road.cut()
+            assert manager.outbound(ID) == Stored(STATE, 1), "a dead connection is noticed before it is used"
+            road.cut()
+            commit(manager, 1)
+            assert len(manager.due_outbox(NOW, 9)) == 1

@@ -120,8 +120,9 @@ def _slim(value: object) -> object:
     """A dataclass without the fields that are empty and would be anyway: they are a third of a state's text."""
     if not is_dataclass(value):
         return value
+    kind: Any = type(value)
     kept = {}
-    for name, empty in _plan(type(value)):
+    for name, empty in _plan(kind):
         part = getattr(value, name)
         if not (part == empty and type(part) is type(empty)):
             kept[name] = _slim(part)

@@ -10,7 +10,8 @@ from lnrecur.adapters.postgresql import open_postgresql
 from lnrecur.adapters.sqlite import BUSY_TIMEOUT_MS, open_sqlite
 from lnrecur.adapters.store.errors import store_errors
 from lnrecur.adapters.store.manager import SqlRecurrenceManager
-from lnrecur.adapters.store.versions import CONNECTION_NAME, bring_up_to_date
+from lnrecur.adapters.store.versions import CONNECTION_NAME, bring_up_to_date, found_version
+from lnrecur.adapters.transactions import reading
 
 
 def open_sqlite_manager(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> SqlRecurrenceManager:
@@ -43,6 +44,23 @@ def open_postgresql_manager(url: str) -> SqlRecurrenceManager:
     """
     with store_errors():
         return _on(open_postgresql(url, name=CONNECTION_NAME))
+
+
+def postgresql_version(url: str) -> int | None:
+    """The version of the tables in a PostgreSQL database, or None if there are none; nothing is made or changed.
+
+    Raises:
+        UsageError: `url` is no address of one, or psycopg is not installed.
+        StoreUnavailable: the server does not answer, or does not let us in.
+        NotAStore: it is another program's database.
+    """
+    with store_errors():
+        engine = open_postgresql(url, name=CONNECTION_NAME)
+        try:
+            with reading(engine) as db:
+                return found_version(db)
+        finally:
+            engine.dispose()
 
 
 def _on(engine: Engine) -> SqlRecurrenceManager:

@@ -10,14 +10,14 @@ from typing import Any, Final
 import click
 
 from lnrecur.cli.client import Client, home_option
-from lnrecur.cli.output import json_option, make_console, print_json, print_table, printable
+from lnrecur.cli.facts import facts_in_words
+from lnrecur.cli.output import json_option, make_console, print_json, print_table
 from lnrecur.cli.times import local_time
 from lnrecur.daemon.config import Home
 
 _PAGE: Final = 1000
 _WAIT_S: Final = 30
 _ID_SHOWN: Final = 12
-_ID_SIZE: Final = 64
 _COLUMNS: Final = ("id", "when", "event", "about", "")
 
 
@@ -79,10 +79,4 @@ def _show(found: list[dict[str, Any]], *, as_json: bool, headings: bool) -> None
 
 def _row(event: dict[str, Any]) -> tuple[str, str, str, str, str]:
     about = f"{event['object']['type']} {event['object']['id'][:_ID_SHOWN]}"
-    facts = " ".join(f"{name}={_short(fact)}" for name, fact in event["data"].items() if fact is not None)
-    return str(event["id"]), local_time(event["at"]), event["name"], about, printable(facts)
-
-
-def _short(fact: object) -> str:
-    text = str(fact)
-    return f"{text[:_ID_SHOWN]}..." if len(text) == _ID_SIZE and text.isalnum() else text
+    return str(event["id"]), local_time(event["at"]), event["name"], about, facts_in_words(event["data"])

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from lnrecur.cli.client import Client, home_option, path_to
+from lnrecur.cli.facts import label, value_in_words
 from lnrecur.cli.output import json_option, make_console, print_json, print_table
 from lnrecur.cli.payer_options import limit_changes, limit_options, terms_body, terms_options
 from lnrecur.daemon.config import Home
@@ -105,16 +106,12 @@ def amend(subscription_id: str, home: Home, as_json: bool, **asked: Any) -> None
 def _show_changes(before: dict[str, Any], after: dict[str, Any]) -> None:
     known = {event["id"] for event in before["events"]}
     rows = [
-        (event["data"]["field"].partition(".")[2], _told(event["data"]["old"]), _told(event["data"]["new"]))
+        (label(field), value_in_words(field, event["data"]["old"]), value_in_words(field, event["data"]["new"]))
         for event in after["events"]
-        if event["id"] not in known and event["name"] == "subscription.amended"
+        if event["id"] not in known and event["name"] == "subscription.amended" and (field := event["data"]["field"])
     ]
     click.echo(f"{after['id'][:12]}: {after['phase']}")
     if rows:
         print_table(make_console(), ("changed", "from", "to"), rows)
     else:
         click.echo("Nothing changed: it was so before.")
-
-
-def _told(value: Any) -> str:
-    return "none" if value is None else str(value)

@@ -43,7 +43,9 @@ def subscribe(offer_text: str, via: tuple[str, ...], yes: bool, home: Home, as_j
     offer = read_offer(offer_text)
     recurrence = offer.recurrence
     if recurrence is None:
-        raise UsageError("this offer has no recurrence: it can be paid once, but not subscribed to", field="offer")
+        raise UsageError(
+            "this offer has no recurrence: it can be paid once (lnrecur pay), but not subscribed to", field="offer"
+        )
     mandate = _mandate(offer, asked)
     client = Client(home)
     if not yes:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import click
 
 from lnrecur.cli.client import Client, home_option, path_to
+from lnrecur.cli.facts import facts_in_words
 from lnrecur.cli.orders import end, waive
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, print_table, printable
 from lnrecur.cli.payer_orders import amend, approve, decline
@@ -64,7 +65,7 @@ def show(subscription_id: str, home: Home, as_json: bool) -> None:
     if payments:
         console.print()
         print_table(console, ("payment", "amount", "settled", "payment hash", ""), payments)
-    events = [(local_time(event["at"]), event["name"], _data(event["data"])) for event in told["events"]]
+    events = [(local_time(event["at"]), event["name"], facts_in_words(event["data"])) for event in told["events"]]
     if events:
         console.print()
         print_table(console, ("when", "event", ""), events)
@@ -248,7 +249,3 @@ def _mandate(told: dict[str, Any]) -> str:
 
 def _times(count: int) -> str:
     return "1 payment" if count == 1 else f"{count:,} payments"
-
-
-def _data(data: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {printable(str(value))}" for key, value in data.items() if value is not None)

@@ -107,6 +107,15 @@ class PayerService:
         self._on_change()
         return state
 
+    async def check_rate(self, mandate: Mandate) -> None:
+        """Whether a mandate in a currency can be held against a rate now, where there are any.
+
+        Raises:
+            RateUnavailable: there is none for this currency.
+        """
+        if mandate.fiat is not None and self._rates is not None:
+            await self._rates.rate(mandate.fiat.currency)
+
     def _check_rates(self, mandate: Mandate) -> None:
         if mandate.fiat is not None and self._rates is None:
             told = f"this daemon has no exchange rates, so a limit in {mandate.fiat.currency} could never be checked"

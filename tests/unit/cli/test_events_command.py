@@ -56,7 +56,7 @@ def test_people_see_a_table(lnrecur: Commands) -> None:
     name = asks_each_time(lnrecur)
     result = lnrecur.run("events", "--last", "3")
     assert (result.exit_code, result.stderr) == (0, "")
-    for told in ("about", "subscription.needs_approval", f"subscription {name[:12]}", "waits_for=each_payment"):
+    for told in ("about", "subscription.needs_approval", f"subscription {name[:12]}", "each_payment"):
         assert told in result.stdout
 
 

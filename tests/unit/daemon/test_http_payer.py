@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from helpers.api import NOW, Api, services_in_memory, serving
+from lnrecur.adapters.rates import StaticRates
 from lnrecur.bolt12 import OfferTerms, Recurrence, TimeUnit
 from lnrecur.bolt12.offer import write_offer
 from lnrecur.crypto.keys import PrivateKey
 from lnrecur.ports import Change
 from lnrecur.recurrence.outbound_model import PendingRequest, Phase
+from lnrecur.service.assembly import Services
 from lnrecur.testing.virtual_clock import VirtualClock
 from lnrecur.values import REGTEST, RecurrenceId, UnixSeconds
 
@@ -137,6 +140,40 @@ def test_what_cannot_be_amended_is_refused_and_changes_nothing(api: Api, body: A
     before = api.get(f"/v1/subscriptions/{told['id']}").json()
     assert do(api, told, "amend", body, status=400)["field"] == field
     assert api.get(f"/v1/subscriptions/{told['id']}").json() == before
+
+
+def test_moments_in_events_are_rfc_3339(api: Api) -> None:
+    told = paid_once(api)
+    do(api, told, "amend", {"mandate": {"ends_at": NOW + DAY}})
+    assert events(api, told)[-1] == (
+        "subscription.amended",
+        {"field": "mandate.ends_at", "old": None, "new": "2027-01-16T08:00:00Z"},
+    )
+
+
+def test_a_limit_in_a_currency_whose_rate_nobody_knows_is_refused_and_others_can_still_be_changed() -> None:
+    clock = VirtualClock(NOW)
+    services = services_in_memory(clock)
+    parts = replace(services.parts, rates=StaticRates({"EUR": Decimal(50_000)}, clock))
+    with serving(Services(services.keyring, parts), clock) as api:
+        francs = {"fiat": {"currency": "CHF", "max_per_period_minor": 500}}
+        for path, body in (
+            ("/v1/subscriptions", {"offer": OFFER, "mandate": francs}),
+            ("/v1/payments", {"offer": PLAIN, **francs}),
+        ):
+            refused = api.post(path, body)
+            assert (refused.status_code, refused.json()["error"]["message"]) == (
+                503,
+                "the settings name no rate for CHF",
+            )
+        assert (api.get("/v1/subscriptions").json(), api.services.parts.manager.outbounds()) == (
+            {"subscriptions": []},
+            [],
+        )
+        told = api.subscribe(OFFER, mandate={"fiat": {"currency": "EUR", "max_per_period_minor": 500}})
+        do(api, told, "amend", {"mandate": francs}, status=503)
+        api.services.payer._rates = StaticRates({}, clock)  # the source knows nothing any more
+        assert do(api, told, "amend", {"mandate": {"max_payments": 1}})["mandate"]["max_payments"] == 1
 
 
 def test_what_is_over_cannot_be_amended(api: Api) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -30,8 +32,9 @@ class PayerRoutes:
     async def subscribe(self, request: Request) -> Response:
         """POST /v1/subscriptions."""
         body = await body_of(request, SubscribeBody)
-        terms = body.to_terms()
-        state = self._payer.subscribe(offer_of(body.offer), body.mandate.to_mandate(), terms)
+        terms, mandate = body.to_terms(), body.mandate.to_mandate()
+        await self._payer.check_rate(mandate)
+        state = self._payer.subscribe(offer_of(body.offer), mandate, terms)
         return JSONResponse(self.shape(state), status_code=201)
 
     async def cancel(self, request: Request) -> Response:
@@ -54,6 +57,8 @@ class PayerRoutes:
         """POST /v1/subscriptions/{id}/approve."""
         body = await body_of(request, ApproveBody)
         mandate = None if body.mandate is None else body.mandate.to_mandate()
+        if mandate is not None:
+            await self._payer.check_rate(mandate)
         recurrence_id = self._subscription(request).recurrence_id
         return self._answer(self._payer.approve(recurrence_id, mandate, paid_elsewhere=body.paid_elsewhere))
 
@@ -61,8 +66,11 @@ class PayerRoutes:
         """POST /v1/subscriptions/{id}/amend."""
         body = await body_of(request, AmendBody)
         state = self._subscription(request)
-        terms = body.terms_changes(state.terms)
-        return self._answer(self._payer.amend(state.recurrence_id, body.mandate_changes(), terms))
+        terms, changes = body.terms_changes(state.terms), body.mandate_changes()
+        amended = replace(state.mandate, **changes)
+        if changes.get("fiat") is not None:  # other limits can be changed while no rate is to be had
+            await self._payer.check_rate(amended)
+        return self._answer(self._payer.amend(state.recurrence_id, changes, terms))
 
     def subscriptions(self) -> list[shapes.Shape]:
         """All subscriptions that we pay."""
@@ -84,8 +92,9 @@ class PayerRoutes:
     async def pay(self, request: Request) -> Response:
         """POST /v1/payments."""
         body = await body_of(request, PayBody)
-        terms = body.to_terms()
-        state = self._payer.pay_once(offer_of(body.offer), body.to_mandate(), terms)
+        terms, mandate = body.to_terms(), body.to_mandate()
+        await self._payer.check_rate(mandate)
+        state = self._payer.pay_once(offer_of(body.offer), mandate, terms)
         return JSONResponse(self._one_off(state), status_code=201)
 
     async def payments(self, request: Request) -> Response:

@@ -113,11 +113,16 @@ def event_shape(event: StoredEvent) -> Shape:
         "role": event.role.value,
         "subscription": None if about_offer else event.subject.hex(),
         "offer_id": event.subject.hex() if about_offer else None,
-        "object": {"type": about.type.value, "id": about.id, "state": _state_shape(about.state)},
-        "data": dict(event.data),
+        "object": {"type": about.type.value, "id": about.id, "state": _facts_shape(about.state)},
+        "data": _facts_shape(event.data),
     }
 
 
-def _state_shape(state: Facts) -> Shape:
-    """Times in it are RFC 3339 like everywhere."""
-    return {name: at(fact) if name.endswith("_at") and isinstance(fact, int) else fact for name, fact in state.items()}
+def _facts_shape(facts: Facts) -> Shape:
+    """Times in it are RFC 3339 like everywhere; a changed value is of the kind that its field names."""
+    field = str(facts.get("field"))
+    kinds = {name: field if name in ("old", "new") else name for name in facts}
+    return {
+        name: at(fact) if kinds[name].endswith("_at") and isinstance(fact, int) else fact
+        for name, fact in facts.items()
+    }

@@ -22,7 +22,7 @@ from lnrecur.errors import Fault, UsageError
 from lnrecur.messaging.errors import MessagingError
 
 T = TypeVar("T")
-_MIB: Final = 1024 * 1024
+_KIB: Final = 1024
 
 
 class QueueFull(MessagingError):
@@ -43,7 +43,7 @@ class Pace:
     all messages alike, and drop what comes a millisecond early."""
     waiting_max: int = 256
     """Messages that may wait for one peer."""
-    waiting_bytes_max: int = _MIB
+    waiting_bytes_max: int = 512 * _KIB
     conversation_max: int = 32
     """Messages of one conversation that may wait for one peer."""
 

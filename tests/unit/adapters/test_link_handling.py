@@ -85,6 +85,27 @@ async def test_a_lane_has_no_more_handlers_than_its_quota() -> None:
 
 
 async def test_lanes_that_wait_for_the_pool_are_served_in_turn() -> None:
+    begun: list[int] = []
+    one_more = asyncio.Semaphore(0)  # lets the handlers end one by one, the oldest first
+
+    async def handle(sender: NodeId, _message: OnionMessage) -> None:
+        begun.append(sender[0])
+        await one_more.acquire()
+
+    async with _handling(shared=2) as (handling, _):
+        handling.use(handle)
+        for lane in [_lane(number, quota=5) for number in (1, 2, 3)]:
+            for number in range(8):
+                handling.put(lane, onion_message(number))
+        await until(lambda: len(begun) == 3 + 2)
+        assert begun == [1, 1, 1, 2, 3], "the first lane was alone, and took the pool"
+        for count in range(6, 9):
+            one_more.release()
+            await until(lambda count=count: len(begun) == count)  # type: ignore[misc]
+        assert begun[5:] == [1, 2, 3], "what the first lane gives back goes round"
+
+
+async def test_the_pool_is_shared_and_no_lane_loses_its_order_for_it() -> None:
     async with _handling(shared=1) as (handling, handler):
         lanes = [_lane(number, quota=3) for number in (1, 2)]
         handler.slow = {lane.sender for lane in lanes}

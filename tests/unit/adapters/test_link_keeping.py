@@ -19,6 +19,8 @@ from helpers.links import (
     raw_peer,
     until,
 )
+from lnrecur.adapters.entropy import SystemEntropy
+from lnrecur.adapters.link import TcpPeerLink
 from lnrecur.crypto.keys import PrivateKey
 from lnrecur.errors import UsageError
 from lnrecur.ports import PeerAddress, PeerUnreachable
@@ -54,6 +56,22 @@ async def test_a_peer_named_while_the_link_runs_is_dialled_again_ever_more_seldo
         assert len(calls) == 4
     for number, (earlier, later) in enumerate(pairwise(calls)):
         assert later - earlier + 0.001 >= 0.05 * 2**number / 2
+
+
+@pytest.mark.parametrize(("chance", "share"), [(b"\x00\x00", 0.5), (b"\x80\x00", 0.75), (b"\xff\xff", 1.0)])
+async def test_the_pause_before_the_next_dial_is_a_matter_of_chance(chance: bytes, share: float) -> None:
+    class Chance(SystemEntropy):
+        def take(self, size: int) -> bytes:
+            return chance if size == len(chance) else super().take(size)
+
+    alice = TcpPeerLink(ALICE, Chance(), replace(SETTINGS, redial_first_seconds=1000.0))
+    alice.start()
+    alice.keep(_nowhere())
+    await until(lambda: alice.statuses()[0].next_dial_seconds is not None)
+    told = alice.statuses()[0].next_dial_seconds
+    assert told is not None
+    assert 1000 * share - 10 < told <= 1000 * share
+    await alice.close()
 
 
 async def test_forgetting_a_connected_peer_hangs_up_and_dials_it_no_more() -> None:

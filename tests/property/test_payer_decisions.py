@@ -12,6 +12,7 @@ Whatever comes, in whatever order:
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -39,6 +40,7 @@ from lnrecur.recurrence.outbound_model import (
     ResumeAsked,
     Terms,
     Trigger,
+    Wait,
 )
 from lnrecur.recurrence.outbound_terms import PayAt
 from lnrecur.recurrence.outbound_times import window_of
@@ -47,6 +49,8 @@ from lnrecur.values import Msat, PaymentHash, RecurrenceId, UnixSeconds
 from lnrecur.wire.integers import encode_tu32
 
 RATE = ExchangeRate("EUR", 10_000_000, NOW, "a test")
+RATES = {"EUR": RATE, "JPY": ExchangeRate("JPY", 20_000_000, NOW, "a test")}
+LIMITS = [FiatLimit("EUR", 1, 0), FiatLimit("EUR", 0, 0), FiatLimit("JPY", 1, 0), FiatLimit("JPY", 2, 0)]
 AMOUNTS = st.sampled_from([Msat(1), PRICE, PRICE, PRICE, Msat(PRICE + 1), Msat(2 * PRICE)])
 TEXTS = st.sampled_from(
     ["not now", "Internal error", "Internal error", "is paused [Q22]", "not paid yet [Q14]", "too early",
@@ -86,12 +90,15 @@ class Decisions(RuleBasedStateMachine):
         self.books: list[Book] = []
         self.in_flight: dict[PaymentHash, bool] = {}
         self.preimages: dict[PaymentHash, Any] = {}
+        self.asked: int | None = None
+        self.agreed: dict[int, int] = {}
 
     # --- one step, and what must be true of it ----------------------------------------------------------------------
 
     def step(self, event: Event) -> None:
         before = self.side.state
         effects = self.side.step(event)
+        self.what_people_see(before.next_counter, event, effects)
         self.told += [effect for effect in effects if isinstance(effect, Emit)]
         self.books += [effect for effect in effects if isinstance(effect, Book)]
         for effect in effects:
@@ -100,6 +107,16 @@ class Decisions(RuleBasedStateMachine):
                 self.in_flight[effect.payment_hash] = True
         self.is_believable(effects)
 
+    def what_people_see(self, counter: int, event: Event, effects: tuple[Effect, ...]) -> None:
+        """A yes is to the amount of the last question, for one period, whatever the machine remembers of it."""
+        for effect in effects:
+            if isinstance(effect, Emit) and effect.name == "subscription.needs_approval":
+                amount = effect.data.get("amount_msat")
+                self.asked = amount if isinstance(amount, int) else None
+            elif isinstance(effect, Emit) and effect.name == "subscription.approved":
+                plain = isinstance(event, Approved) and event.mandate is None
+                self.agreed[counter] = (self.asked or 0) if plain else 0
+
     def may_start(self, pay: Pay, before: Any, event: Event) -> None:
         others = [one for one, flying in self.in_flight.items() if flying and one != pay.payment_hash]
         assert not others, "another payment may be in flight"
@@ -107,8 +124,10 @@ class Decisions(RuleBasedStateMachine):
         assert state.phase is Phase.PAYING
         assert not before.pause_asked
         assert not before.cancel_asked
-        approved = before.approved_counter == before.next_counter and pay.amount_msat <= (before.approved_msat or 0)
-        excess = exceeds(before.mandate, pay.amount_msat, spent=before.spent, now=self.side.now, rate=RATE)
+        approved = pay.amount_msat <= self.agreed.get(before.next_counter, 0)
+        fiat = before.mandate.fiat
+        rate = None if fiat is None else RATES[fiat.currency]
+        excess = exceeds(before.mandate, pay.amount_msat, spent=before.spent, now=self.side.now, rate=rate)
         assert approved or excess is None
         assert pay.max_fee_msat == before.mandate.max_fee_msat(pay.amount_msat) or before.phase is Phase.PAYING
 
@@ -140,7 +159,9 @@ class Decisions(RuleBasedStateMachine):
         anchor = base.basetime if base is not None else self.side.now if basetime is None else basetime
         data = self.side.invoice(amount=amount, basetime=anchor + skew)
         self.preimages[self.side.payment_hash] = self.side.preimage
-        self.step(InvoiceArrived(data, RATE if rated else None, None if rated else "none there"))
+        fiat = self.side.state.mandate.fiat
+        rate = RATES["EUR" if fiat is None else fiat.currency] if rated else None
+        self.step(InvoiceArrived(data, rate, None if rated else "none there"))
 
     @precondition(lambda self: self.side.state.request is not None)
     @rule(text=TEXTS)
@@ -219,13 +240,35 @@ class Decisions(RuleBasedStateMachine):
 
     @rule(
         amount=st.none() | AMOUNTS, payments=st.none() | st.integers(0, 6), missed=st.sampled_from(Missed),
-        where=st.sampled_from(PayAt),
+        where=st.sampled_from(PayAt), fiat=st.none() | st.sampled_from(LIMITS),
     )  # fmt: skip
-    def it_is_amended(self, amount: Msat | None, payments: int | None, missed: Missed, where: PayAt) -> None:
-        mandate: dict[str, Any] = {"max_payments": payments}
+    def it_is_amended(
+        self, amount: Msat | None, payments: int | None, missed: Missed, where: PayAt, fiat: FiatLimit | None
+    ) -> None:
+        mandate: dict[str, Any] = {"max_payments": payments, "fiat": fiat}
         if amount is not None:
             mandate["max_per_period_msat"] = amount
         self.step(Amended(mandate, {"missed": missed, "pay_at": where}))
+
+    @rule(trigger=st.sampled_from(Trigger))
+    def who_starts_payments_is_amended(self, trigger: Trigger) -> None:
+        self.step(Amended(terms={"trigger": trigger}))
+
+    @precondition(lambda self: any(self.in_flight.values()))
+    @rule(fiat=st.sampled_from(LIMITS))
+    def it_is_amended_while_a_failed_payment_waits_for_its_next_try(self, fiat: FiatLimit) -> None:
+        self.the_payment_fails("no_route", True)
+        if self.side.state.wake_at is None:
+            return
+        self.step(Amended({"fiat": fiat, "max_per_period_msat": None}))
+        self.it_is_woken()
+
+    @precondition(lambda self: self.side.state.waits_for is Wait.MANDATE)
+    @rule()
+    def it_is_paused_over_a_question_and_asks_each_time_from_then_on(self) -> None:
+        for event in (PauseAsked(), Amended(terms={"trigger": Trigger.ON_APPROVAL}), ResumeAsked()):
+            self.step(event)
+        self.it_is_woken()
 
     @precondition(lambda self: self.side.state.payments > 2)
     @rule()
@@ -290,3 +333,15 @@ def test_good_periods_are_paid_one_after_the_other() -> None:
         machine.every_counter_is_settled_once_and_told()
     machine.a_good_period()
     assert machine.side.state.phase is Phase.NEEDS_APPROVAL
+
+
+@pytest.mark.parametrize("before", [None, *LIMITS])
+@pytest.mark.parametrize("after", LIMITS)
+def test_whatever_limit_holds_when_a_failed_payment_is_tried_again_it_is_kept(before: Any, after: FiatLimit) -> None:
+    machine = Decisions()
+    machine.start(None, None, None, Missed.STOP, Trigger.AUTOMATIC, PayAt.START, before)
+    machine.it_is_woken()
+    machine.an_invoice_comes(PRICE, 0, True)
+    if any(machine.in_flight.values()):
+        machine.it_is_amended_while_a_failed_payment_waits_for_its_next_try(after)
+        machine.a_good_period()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import heapq
 from itertools import count
+from typing import Final
 
 from lnrecur.errors import UsageError
 from lnrecur.values import UnixSeconds
+_TIDY_AT: Final = 1000
 
 
 class VirtualClock:
@@ -23,6 +25,7 @@ class VirtualClock:
         self._time: float = start
         self._order = count()
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._tidy_at = _TIDY_AT
 
     def now(self) -> UnixSeconds:
         """The current time; fractions of a second are cut off."""
@@ -40,6 +43,10 @@ class VirtualClock:
         """Return once the clock was advanced to `moment` or beyond, at once if it is there already."""
         if moment <= self._time:
             return
+        if len(self._sleepers) > self._tidy_at:  # who was woken otherwise is still in there
+            self._sleepers = [sleeper for sleeper in self._sleepers if not sleeper[2].done()]
+            heapq.heapify(self._sleepers)
+            self._tidy_at = max(_TIDY_AT, 2 * len(self._sleepers))
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (moment, next(self._order), woken))
         await woken

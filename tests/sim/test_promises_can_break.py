@@ -17,6 +17,7 @@ from lnrecur.recurrence.effects import Claim, IssueInvoice, Pay
 from lnrecur.recurrence.inbound_model import PaymentClaimable, RequestArrived
 from lnrecur.recurrence.inbound_model import Phase as InboundPhase
 from lnrecur.recurrence.inbound_model import Step as InboundStep
+from lnrecur.recurrence.mandate import FiatLimit
 from lnrecur.recurrence.outbound_model import Amended, Approved, Outbound, PaymentSettled, Phase, Trigger
 from lnrecur.recurrence.outbound_model import Step as OutboundStep
 from lnrecur.service.assembly import Parts
@@ -149,6 +150,19 @@ def test_p2_a_payer_that_forgets_a_limit_is_noticed(monkeypatch: pytest.MonkeyPa
     )
     break_step(monkeypatch, outbound, generous)
     breach_of("P2", seed=4, years=2.0, subscriptions=30)
+
+
+def test_p2_a_payer_that_forgets_its_limit_in_euro_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    generous = with_state(
+        lambda state: (
+            replace(state, mandate=replace(state.mandate, fiat=FiatLimit("EUR", 10**9)))
+            if state.mandate.fiat
+            else state
+        ),
+        lambda after, before: replace(after, mandate=before.mandate),
+    )
+    break_step(monkeypatch, outbound, generous)
+    assert "EUR" in breach_of("P2", seed=17, years=0.25, subscriptions=30).told
 
 
 def test_p2_a_payer_that_offers_more_fees_than_allowed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from lnrecur.errors import UsageError
 from lnrecur.values import UnixSeconds
+
 _TIDY_AT: Final = 1000
 
 

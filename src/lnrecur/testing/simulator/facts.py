@@ -15,6 +15,7 @@ from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_model import Terms
 from lnrecur.recurrence.receive_context import ReceiveContext
 from lnrecur.testing.rig import Rig
+from lnrecur.testing.simulator.currency import SimulatedRates
 from lnrecur.values import Msat, OfferId, PaymentHash, Point, RecurrenceId
 
 
@@ -71,8 +72,9 @@ class Settlement:
 class Facts:
     """The truth so far."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, rates: SimulatedRates) -> None:
         self.rig = rig
+        self.rates = rates
         self.stores: dict[str, RecurrenceManager] = {}
         """The store of each node, without anybody in between."""
         self.subscriptions: dict[bytes, Subscription] = {}

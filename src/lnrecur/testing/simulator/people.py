@@ -160,7 +160,10 @@ class People:
 
     def _amend(self, payer: PayerService, known: Subscription, way: SubscriptionPlan) -> None:
         """Allow more or less from now on."""
-        most = Msat(max(1, (known.mandate.max_per_period_msat or 0) * way.amend_percent // 100))
+        limit = known.mandate.max_per_period_msat
+        if limit is None:
+            return
+        most = Msat(max(1, limit * way.amend_percent // 100))
         changed = replace(known.mandate, max_per_period_msat=most)
         with self._other_limits(known, changed):
             payer.amend(known.recurrence_id, {"max_per_period_msat": most}, {})

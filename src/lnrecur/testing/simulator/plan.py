@@ -13,10 +13,11 @@ from typing import Final
 
 from lnrecur.bolt12 import OfferTerms, Recurrence, TimeUnit
 from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
-from lnrecur.recurrence.mandate import Mandate
+from lnrecur.recurrence.mandate import FiatLimit, Mandate
 from lnrecur.recurrence.offering import OfferPolicy, Windows
 from lnrecur.recurrence.outbound_terms import Missed, PayAt, Terms, Trigger
 from lnrecur.recurrence.retry import PAYMENT_RETRY, REQUEST_RETRY
+from lnrecur.testing.simulator.currency import CURRENCY
 from lnrecur.testing.simulator.faults import FaultLevels
 from lnrecur.values import MSAT_PER_SAT, Msat, UnixSeconds
 
@@ -166,6 +167,7 @@ _PERIODS: Final = (
     (Recurrence(TimeUnit.MONTHS, 1), 30 * DAY),
 )
 """What merchants sell, by number: mostly by the month."""
+_SAT: Final = (1, 10, 150, 1000, 5000, 21_000)
 _OFFER_WEIGHTS: Final = (24, 22, 18, 8, 8, 7, 1, 12)
 """How many of a hundred subscriptions are to a merchant's offers, in their order."""
 
@@ -182,9 +184,11 @@ def _offer(chance: random.Random, merchant: str, number: int) -> OfferPlan:
         recurrence = replace(recurrence, optional=True)
     if recurrence.base is None and chance.random() < 0.25:
         recurrence = replace(recurrence, limit=chance.choice((1, 2, 5, 11, 23)))
+    in_euro = chance.random() < 0.2
     terms = OfferTerms(
         description=f"offer {number} of {merchant}",
-        amount=chance.choice((1, 10, 150, 1000, 5000, 21_000)) * MSAT_PER_SAT,
+        amount=chance.choice((99, 499, 1999)) if in_euro else chance.choice(_SAT) * MSAT_PER_SAT,
+        currency=CURRENCY if in_euro else None,
         quantity_max=chance.choice((None, None, None, 0, 5)),
         recurrence=recurrence,
     )
@@ -202,7 +206,8 @@ def _offer(chance: random.Random, merchant: str, number: int) -> OfferPlan:
 def new_price(plan: OfferPlan, chance: random.Random) -> OfferPlan:
     """The same offer at another price."""
     assert plan.terms.amount is not None  # all of ours have a price
-    amount = max(MSAT_PER_SAT, plan.terms.amount * chance.choice((80, 105, 110, 150)) // 100)
+    least = MSAT_PER_SAT if plan.terms.currency is None else 1
+    amount = max(least, plan.terms.amount * chance.choice((80, 105, 110, 150)) // 100)
     return replace(plan, terms=replace(plan.terms, amount=amount))
 
 
@@ -226,7 +231,7 @@ def subscription_plan(plan: Plan, offers: list[OfferPlan], slot: int, generation
         person=person_of(slot),
         offer=at,
         quantity=quantity,
-        mandate=_mandate(chance, offer.terms.amount * (quantity or 1), length, now),
+        mandate=_mandate(chance, offer.terms.amount * (quantity or 1), offer.terms.currency, length, now),
         terms=Terms(
             trigger=Trigger.ON_APPROVAL if asked else Trigger.AUTOMATIC,
             missed=Missed.CATCH_UP if chance.random() < 0.4 else Missed.STOP,
@@ -249,12 +254,13 @@ def subscription_plan(plan: Plan, offers: list[OfferPlan], slot: int, generation
     )
 
 
-def _mandate(chance: random.Random, price: int, length: int, now: int) -> Mandate:
+def _mandate(chance: random.Random, price: int, currency: str | None, length: int, now: int) -> Mandate:
     """What somebody allows who read the price: mostly that, sometimes more, sometimes too little."""
-    limits = Mandate(Msat(price * chance.choices((100, 150, 60), (70, 25, 5))[0] // 100))
+    most = max(1, price * chance.choices((100, 150, 60), (70, 25, 5))[0] // 100)
+    limits = Mandate(Msat(most)) if currency is None else Mandate(None, fiat=FiatLimit(currency, most))
     if chance.random() < 0.15:
         limits = replace(limits, max_payments=chance.randint(1, 30))
-    if chance.random() < 0.15:
+    if currency is None and chance.random() < 0.15:
         limits = replace(limits, max_total_msat=Msat(price * chance.randint(1, 40)))
     if chance.random() < 0.15:
         limits = replace(limits, ends_at=UnixSeconds(now + length * chance.randint(1, 60) + chance.randint(0, length)))

@@ -13,7 +13,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,7 @@ from lnrecur.ports import RecurrenceManager
 from lnrecur.service.assembly import Parts
 from lnrecur.testing.network import Faults
 from lnrecur.testing.rig import START, Rig
+from lnrecur.testing.simulator.currency import SimulatedRates
 from lnrecur.testing.simulator.facts import Facts, Subscription
 from lnrecur.testing.simulator.fate import Fate
 from lnrecur.testing.simulator.market import Market
@@ -124,7 +125,7 @@ class World:
 
     def _found(self, rig: Rig) -> None:
         """Who and what there is, before anything happens."""
-        self._rig, self._facts = rig, Facts(rig)
+        self._rig, self._facts = rig, Facts(rig, SimulatedRates(self.plan.scale.seed, rig.clock))
         self._witness = Witness(rig, self._facts, self._trace, self._breakage.promises)
         self._fate = Fate(rig, self._witness, self.at, self.counts)
         self._market = Market(self.plan, rig, self._witness, self.at, self.counts)
@@ -162,7 +163,7 @@ class World:
         power = self._fate.supply(name)
 
         def dressed(parts: Parts) -> Parts:
-            breakage = self._breakage
+            breakage, parts = self._breakage, replace(parts, rates=self._facts.rates)
             behind = parts if breakage.behind is None else breakage.behind(name, parts)
             watched = self._witness.dress(name, behind)
             return power.dress(watched if breakage.before is None else breakage.before(name, watched))

@@ -44,6 +44,8 @@ class MandateKept(Promise):
         total = sum(self.facts.settlements[hash_].amount_msat for hash_ in settled) + pay.amount_msat
         if mandate.max_per_period_msat is not None and pay.amount_msat > mandate.max_per_period_msat:
             told = f"{pay.amount_msat} msat for counter {counter}, {mandate.max_per_period_msat} a period are allowed"
+        elif mandate.fiat is not None and pay.amount_msat > mandate.fiat.most_msat(self.facts.rates.now()):
+            told = f"{pay.amount_msat} msat for counter {counter}, {mandate.fiat.in_words()} a period are allowed"
         elif mandate.max_total_msat is not None and total > mandate.max_total_msat:
             told = f"with counter {counter} {total} msat are paid, {mandate.max_total_msat} in total are allowed"
         elif mandate.max_payments is not None and len(settled) >= mandate.max_payments:

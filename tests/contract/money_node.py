@@ -7,7 +7,7 @@ inside them. What may take a while on a real node is awaited with `eventually`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -161,9 +161,13 @@ class Pair:
         """The next `count` receipts after a cursor."""
         found: list[Receipt] = []
         stream: AsyncIterator[Receipt] = self.payee.receipts(cursor)
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while len(found) < count:
-                found.append(await anext(stream))
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while len(found) < count:
+                    found.append(await anext(stream))
+        finally:
+            if isinstance(stream, AsyncGenerator):
+                await stream.aclose()
         return found
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -33,16 +33,26 @@ class Daemon:
     """One daemon in a folder of its own. Its ports are free ones; the peer port stays the same over restarts."""
 
     def __init__(
-        self, folder: Path, money: Path, *settings: str, database: str = "", role: str = "all", lease_s: int = 2
+        self,
+        folder: Path,
+        money: Path | Sequence[str],
+        *settings: str,
+        database: str = "",
+        role: str = "all",
+        lease_s: int = 2,
     ) -> None:
-        """`settings`: further lines of its config.toml. `database`: a PostgreSQL one, to share with `Worker`s."""
+        """`money`: the play-money file, or flags of `lnrecur init` about another money node.
+
+        `settings`: further lines of its config.toml. `database`: a PostgreSQL one, to share with `Worker`s.
+        """
         self.folder = folder
         self.role = role
         self.environment = CLEAN if not database else {**CLEAN, **_shared(database, lease_s)}
         self.home = Home.find(folder)
         self.process: subprocess.Popen[bytes] | None = None
         self.peer = "127.0.0.1:0"
-        flags = ("--peer-listen", self.peer, "--http-listen", "127.0.0.1:0", "--playmoney-file", money)
+        moved_by = ("--playmoney-file", money) if isinstance(money, Path) else tuple(money)
+        flags = ("--peer-listen", self.peer, "--http-listen", "127.0.0.1:0", *moved_by)
         made = lnrecur("init", "--home", folder, *flags, "--json")
         assert made.returncode == 0, made.stderr
         with self.home.config.open("a") as config:

@@ -45,7 +45,7 @@ async def _run_worker(home: Home, settings: Settings, keyring: Keyring, tell: Ca
     store = open_store(home, settings, ProcessRole.WORKER)
     with closing(store.manager):
         async with money_node(settings, keyring.money, SystemClock()) as node:
-            money = await who_moves_money(node)
+            money = await who_moves_money(node, tell)
             services = Services(keyring, _parts(store, node, NoPeerLink(), message_router(settings), settings))
             await services.attendance.join()
             stop = stop_on_signals()
@@ -63,7 +63,7 @@ async def _run_with_peers(
     try:
         with SeedLock(keyring.node_id), closing((store := open_store(home, settings, role)).manager):
             async with money_node(settings, keyring.money, SystemClock()) as node:
-                money = await who_moves_money(node)
+                money = await who_moves_money(node, tell)
                 router = message_router(settings)
                 parts = _parts(store, node, link, router, settings)
                 services = Services(keyring, parts)

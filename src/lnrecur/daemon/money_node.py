@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,14 +64,19 @@ async def money_node(settings: Settings, key: PrivateKey, clock: Clock) -> Async
         yield playmoney
 
 
-async def who_moves_money(node: MoneyNode) -> str:
+async def who_moves_money(node: MoneyNode, tell: Callable[[str], None]) -> str:
     """The node in words, for the line a daemon begins with; or what is wrong with it, as long as waiting may help.
+
+    `tell` gets a line for every permission that the node does not give us.
 
     Raises:
         UsageError: it is a node of another chain.
     """
     try:
         info = await node.info()
+        if isinstance(node, LndNode):
+            for missing in await node.missing_permissions():
+                tell(f"LND's macaroon does not allow {missing.uri}, needed {missing.why}: see docs/nodes/lnd.md")
     except LndUnavailable as error:
         if error.trouble is Trouble.WRONG_CHAIN:
             raise UsageError(f"{error}: set chain to that of the node", field="chain") from error

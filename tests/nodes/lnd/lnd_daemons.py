@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from lnd_network import Lnd
 
-from helpers.daemons import Daemon, lnrecur
+from helpers.daemons import Daemon
 from lnrecur.adapters.nodes.lnd.permissions import bake_command
-from lnrecur.daemon.config import Home
 
 
 class LndDaemon(Daemon):
     """A daemon in a folder of its own, over one lnd; set up with `lnrecur init --lnd` as a user does."""
 
     def __init__(self, folder: Path, lnd: Lnd, *settings: str, peers: tuple[str, ...] = ()) -> None:
-        self.folder = folder
         self.lnd = lnd
-        self.home = Home.find(folder)
-        self.process = None
-        self.peer = "127.0.0.1:0"
-        flags = ["--peer-listen", self.peer, "--http-listen", "127.0.0.1:0"]
-        flags += ["--lnd", lnd.url, "--lnd-macaroon", str(baked(lnd)), "--lnd-cert", str(lnd.certificate)]
-        made = lnrecur("init", "--home", folder, *flags, *(f"--peer={peer}" for peer in peers), "--json")
-        assert made.returncode == 0, made.stdout + made.stderr
-        with self.home.config.open("a") as config:
-            config.writelines(f"{line}\n" for line in settings)
-        self.node_id: str = json.loads(made.stdout)["node_id"]
+        flags = ["--lnd", lnd.url, "--lnd-macaroon", str(baked(lnd)), "--lnd-cert", str(lnd.certificate)]
+        super().__init__(folder, [*flags, *(f"--peer={peer}" for peer in peers)], *settings)
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """All events of a name."""

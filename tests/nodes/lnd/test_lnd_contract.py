@@ -63,8 +63,8 @@ class TestLndNode(MoneyNodeContract):
             return Msat(now[0]), Msat(now[1])
 
         async with adapter(payer) as b, adapter(payee) as c:
-            pair = Pair(b, c, RealClock(), balances, SystemEntropy())
-            yield pair
+            yield Pair(b, c, RealClock(), balances, SystemEntropy())
+        payee.cancel_all_invoices()
 
     # --- where lnd differs
 

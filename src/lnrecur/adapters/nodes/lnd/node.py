@@ -21,6 +21,7 @@ from lnrecur.adapters.nodes.lnd import diagnosis
 from lnrecur.adapters.nodes.lnd.channels import Channels
 from lnrecur.adapters.nodes.lnd.errors import LndRefused, LndUnavailable, Trouble
 from lnrecur.adapters.nodes.lnd.payments import Payments
+from lnrecur.adapters.nodes.lnd.permissions import Permission, missing_permissions
 from lnrecur.adapters.nodes.lnd.receipts import Receipts
 from lnrecur.adapters.nodes.lnd.receivables import Receivables
 from lnrecur.adapters.nodes.lnd.rest import LndAccess, LndRest
@@ -166,6 +167,14 @@ class LndNode:
         return await self._payments.follow(payment_hash)
 
     # --- looking at itself
+
+    async def missing_permissions(self) -> Sequence[Permission]:
+        """What the macaroon does not allow of what is needed.
+
+        Raises:
+            LndUnavailable: LND cannot be asked.
+        """
+        return await missing_permissions(self._rest)
 
     async def diagnose(self) -> Sequence[Finding]:
         """See `Diagnosable.diagnose`."""

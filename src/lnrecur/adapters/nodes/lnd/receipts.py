@@ -66,34 +66,40 @@ class Receipts:
             LndUnavailable: no answer; begin again from the last cursor.
         """
         self._seen = _parse(cursor)
-        listener = asyncio.get_running_loop().create_task(self._listen(), name="lnd doorbell")
+        listener: asyncio.Task[None] | None = None
         try:
             while True:
                 began = time.monotonic()
-                async for receipt in self._look():
+                news = await self._look()
+                took_s = time.monotonic() - began
+                for receipt in news:
                     yield receipt
-                await self._pause(time.monotonic() - began)
+                if listener is None:  # not before: it takes over the connection that the first look has made
+                    listener = asyncio.get_running_loop().create_task(self._listen(), name="lnd doorbell")
+                await self._pause(took_s)
         finally:
-            listener.cancel()
-            await asyncio.gather(listener, return_exceptions=True)
+            if listener is not None:
+                listener.cancel()
+                await asyncio.gather(listener, return_exceptions=True)
 
-    async def _look(self) -> AsyncGenerator[Receipt]:
+    async def _look(self) -> list[Receipt]:
+        """Everything that is news, each with the cursor that is right once it and those before it are handled."""
+        news: list[Receipt] = []
         # New ones in any state: an invoice may have been made and paid since the last look.
         new, end = await self._list(self._seen, pending=False)
         for invoice in new:
             self._seen = max(self._seen, invoice.add_index)
-            for receipt in self._told(invoice):
-                yield receipt
+            news += self._told(invoice)
         self._seen = max(self._seen, end)  # behind those of others too
         if not self._watched:
-            return
+            return news
         listed, _ = await self._list(self._floor(), pending=True)
         pending = {invoice.payment_hash: invoice for invoice in listed}
         for before in list(self._watched.values()):
             now = pending.get(before.payment_hash) or await self._receivables.invoice(before.payment_hash)
             # A node that throws cancelled invoices away has told thereby what became of this one.
-            for receipt in self._told(now or replace(before, state=ReceivedState.CANCELED)):
-                yield receipt
+            news += self._told(now or replace(before, state=ReceivedState.CANCELED))
+        return news
 
     def _told(self, invoice: Invoice) -> list[Receipt]:
         """What is news in this, and remember it."""

@@ -12,11 +12,11 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -76,6 +76,7 @@ class LndRest:
         self._macaroon_seen: tuple[int, int] | None = None
         self._macaroon = ""
         self._retired: list[httpx.AsyncClient] = []
+        self._closed = False
         self.date = ""
         """When LND gave its last answer, by its own clock, as HTTP writes it."""
 
@@ -88,7 +89,7 @@ class LndRest:
         """Let go of all connections."""
         for client in [*self._retired, *([] if self._client is None else [self._client])]:
             await client.aclose()
-        self._retired, self._client, self._certificate_seen = [], None, None
+        self._retired, self._client, self._closed = [], None, True
 
     async def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Json:
         """GET.
@@ -132,17 +133,18 @@ class LndRest:
                 if not answer.is_success:
                     await answer.aread()
                     _answered(answer)
-            yield self._lines(answer)
+            yield await stack.enter_async_context(aclosing(self._lines(answer)))
 
-    async def _lines(self, answer: httpx.Response) -> AsyncIterator[Json]:
+    async def _lines(self, answer: httpx.Response) -> AsyncGenerator[Json]:
         with _border(self.url):
-            async for line in answer.aiter_lines():
-                if not line.strip():
-                    continue
-                told = _json(line)
-                if "error" in told:
-                    raise _no(told["error"], self.url)
-                yield told.get("result", told)
+            async with aclosing(cast("AsyncGenerator[str]", answer.aiter_lines())) as lines:
+                async for line in lines:
+                    if not line.strip():
+                        continue
+                    told = _json(line)
+                    if "error" in told:
+                        raise _no(told["error"], self.url)
+                    yield told.get("result", told)
         raise LndUnavailable(Trouble.UNREACHABLE, f"LND at {self.url} ended the stream")
 
     async def _ask(self, method: str, path: str, **extra: Any) -> Json:
@@ -163,6 +165,8 @@ class LndRest:
 
     def _ready(self) -> httpx.AsyncClient:
         """A client that trusts the certificate as it is now."""
+        if self._closed:
+            raise LndUnavailable(Trouble.UNREACHABLE, "the connection to LND was closed here")
         file = self._access.certificate
         seen = _look(file, Trouble.WRONG_CERTIFICATE, "certificate")
         if self._client is None or seen != self._certificate_seen:
@@ -221,7 +225,7 @@ def _trouble_of(error: Exception) -> tuple[Trouble, str]:
     if isinstance(error, httpx.TimeoutException):
         return Trouble.UNREACHABLE, "did not answer in time"
     if isinstance(error, httpx.ConnectError):
-        return Trouble.UNREACHABLE, f"cannot be reached ({error})"
+        return Trouble.UNREACHABLE, f"cannot be reached ({str(error) or 'it hangs up: is that its restlisten?'})"
     if isinstance(error, httpx.DecodingError | httpx.RemoteProtocolError) and "disconnected" not in str(error):
         return Trouble.NO_LND, f"does not answer as LND does ({error})"
     return Trouble.UNREACHABLE, f"broke off ({str(error) or type(error).__name__})"

@@ -72,8 +72,9 @@ def test_a_fee_limit_that_is_too_low_is_told_and_a_higher_one_pays(
 def test_a_payer_without_coins_is_told_and_pays_once_it_has_some(
     network: Network, tmp_path: Path, report: Callable[[str], None]
 ) -> None:
-    """D has no channel at first, then one that is not announced."""
+    """D has no channel at first, then one that is not announced (what comes in over it: test_lnd_money.py)."""
     before = network.balances()["C"]
+    assert not network["D"].channels()
     with subscribed(network, network["D"], tmp_path) as (merchant, alice, subscription):
         assert failed_for(alice, subscription) == "insufficient_funds"
         assert network.balances()["C"] == before

@@ -49,6 +49,10 @@ def network(lnd_programs: Path, tmp_path_factory: pytest.TempPathFactory, tell, 
         lnd = network["A"].get("/v1/getinfo")["version"].partition(" ")[0]
         report(f"lnd {lnd} (pinned {lnd_version()}) and btcd {btcd}: A=B=C and D on regtest, up in {took}")
         yield network
+        for name, node in network.nodes.items():
+            if node.process is not None and node.process.process.poll() is None:
+                report(f"at the end lnd {name} has {node.balance_msat():,} msat in {len(node.channels())} channels")
+        report(f"all on real nodes took {time.monotonic() - began:.0f} s")
 
 
 @pytest.fixture(scope="session")

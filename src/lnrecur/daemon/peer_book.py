@@ -87,7 +87,8 @@ class PeerBook:
             raise UsageError("that is this node itself", field="address")
         configured = self._configured.get(node)
         if configured is not None and configured != address:
-            told = f"the settings keep this peer at {configured.host}:{configured.port}: change it there, in `peers`"
+            place = str(configured).partition("@")[2]
+            told = f"the settings keep this peer at {place}: change it there, in `peers`"
             raise UsageError(told, field="address")
         if configured is None:
             self._write({**self._added, node: address})

@@ -2,6 +2,7 @@
 
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,13 @@ async def test_what_the_settings_name_cannot_be_removed_or_moved_while_the_daemo
         assert listed.source == CONFIG
         assert problem is not None
     assert not path.exists()
+
+
+async def test_where_the_settings_keep_a_peer_is_told_as_they_write_it(path: Path) -> None:
+    async with open_link(ALICE) as (alice, _):
+        book = _book(alice, path, replace(_nowhere(), host="::1"))
+        with pytest.raises(UsageError, match=r"keep this peer at \[::1\]:1: change it there"):
+            await book.add(_nowhere())
 
 
 async def test_the_settings_win_over_the_file(path: Path) -> None:

@@ -36,7 +36,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from helpers import postgresql as test_server
 from lnrecur.adapters.store import SqlRecurrenceManager, open_postgresql_manager, open_sqlite_manager
-from lnrecur.adapters.store.encoding import encode
+from lnrecur.adapters.store.encoding import encode, encode_outbound
 from lnrecur.ports import Change, Seat
 from lnrecur.recurrence.effects import Book, Emit, Pay, SendInvoiceRequest
 from lnrecur.recurrence.inbound_model import Inbound
@@ -149,7 +149,7 @@ class Sqlite:
             db.execute("BEGIN")
             numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})"
             made = f"{_INSERTS[table]} {numbers} {_VALUES[table]} FROM n"
-            db.execute(made.format(hash="randomblob(32)", point="randomblob(33)"), (detail,))
+            db.execute(made.format(hash="randomblob(32)", point="randomblob(33)", offer="randomblob(200)"), (detail,))
             db.execute("COMMIT")
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -197,7 +197,7 @@ class Postgres:
         made = f"{_INSERTS[table]} {_VALUES[table]} FROM generate_series(1, {rows})".replace("?", "%s")
         with psycopg.connect(database) as db:
             db.execute("SET synchronous_commit = off")
-            db.execute(made.format(hash=_HASH, point=f"'\\x02'::bytea || {_HASH}").encode(), (detail,))
+            db.execute(made.format(hash=_HASH, point=f"'\\x02'::bytea || {_HASH}", offer=_OFFER).encode(), (detail,))
         with psycopg.connect(database, autocommit=True) as db:
             db.execute(f"VACUUM ANALYZE {table}".encode())
 
@@ -220,14 +220,15 @@ class Postgres:
             yield run
 
 
+_OFFER = f"decode('{'07' * len(OFFER)}', 'hex')"
 _HASH = "sha256(gen_random_uuid()::text::bytea)"
 _INSERTS = {
-    "outbound": "INSERT INTO outbound (recurrence_id, phase, next_counter, paid_msat, wake_at, version, detail)",
+    "outbound": "INSERT INTO outbound (recurrence_id, phase, next_counter, paid_msat, wake_at, version, offer, detail)",
     "inbound": "INSERT INTO inbound (subject, offer_id, payer_id, phase, next_counter, received_msat, wake_at, "
     "version, detail)",
 }
 _VALUES = {
-    "outbound": f"SELECT {{hash}}, 'idle', 7, 175000, {FAR}, 8, ?",
+    "outbound": f"SELECT {{hash}}, 'idle', 7, 175000, {FAR}, 8, {{offer}}, ?",
     "inbound": f"SELECT {{hash}}, {{hash}}, {{point}}, 'active', 7, 175000, {FAR}, 8, ?",
 }
 Store = Sqlite | Postgres
@@ -306,7 +307,7 @@ def measure_sizes(store: Store, sizes: list[int]) -> dict[str, Any]:
         database = store.new()
         store.open(database).close()
         empty = store.bytes_of(database, "outbound")
-        took = timed(lambda: store.fill(database, "outbound", size, encode(payer(key_of(0)))))  # noqa: B023
+        took = timed(lambda: store.fill(database, "outbound", size, encode_outbound(payer(key_of(0)))))  # noqa: B023
         paying = (store.bytes_of(database, "outbound") - empty) / size
         claim = measure_claim(store, database)
         told[f"{size:,}"] = {"claim_of_100_due": claim, "bytes_per_payer": round(paying), "filled_in_s": round(took, 1)}

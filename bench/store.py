@@ -21,9 +21,10 @@ from contextlib import closing
 from pathlib import Path
 
 from lnrecur.adapters.store import open_sqlite_manager
-from lnrecur.adapters.store.encoding import encode, encode_effect, encode_facts
+from lnrecur.adapters.store.encoding import encode_effect, encode_event, encode_outbound
 from lnrecur.ports import Change
 from lnrecur.recurrence.effects import Book, Emit, Pay
+from lnrecur.recurrence.event_objects import subscription_objects
 from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_model import Outbound, Terms
 from lnrecur.values import Msat, PaymentHash, Preimage, RecurrenceId, UnixSeconds
@@ -57,9 +58,9 @@ class Bare:
         self.db.execute("PRAGMA synchronous = FULL")
         first = change(0).state
         self.db.execute(
-            "INSERT INTO outbound (recurrence_id, phase, next_counter, paid_msat, version, detail) "
-            "VALUES (?, ?, 0, 0, 1, ?)",
-            (ID, first.phase.value, encode(first)),
+            "INSERT INTO outbound (recurrence_id, phase, next_counter, paid_msat, version, offer, detail) "
+            "VALUES (?, ?, 0, 0, 1, ?, ?)",
+            (ID, first.phase.value, first.offer_bytes, encode_outbound(first)),
         )
 
     def commit(self, step: Change[Outbound]) -> None:
@@ -67,9 +68,12 @@ class Bare:
         db, version = self.db, step.version or 0
         db.execute("BEGIN IMMEDIATE")
         db.execute(
-            "UPDATE outbound SET phase=?, next_counter=?, paid_msat=?, wake_at=?, version=?, detail=? "
+            "UPDATE outbound SET phase=?, next_counter=?, paid_msat=?, wake_at=?, version=?, offer=?, detail=? "
             "WHERE recurrence_id=? AND version=?",
-            (state.phase.value, state.next_counter, 0, NOW, version + 1, encode(state), ID, version),
+            (
+                *(state.phase.value, state.next_counter, 0, NOW, version + 1),
+                *(state.offer_bytes, encode_outbound(state), ID, version),
+            ),
         )
         db.execute(
             "INSERT INTO payments (role, subject, counter, payment_hash, preimage, amount_msat, fee_msat, settled_at, "
@@ -79,7 +83,7 @@ class Bare:
         (last,) = db.execute("SELECT max(sequence) FROM events WHERE subject=?", (ID,)).fetchone()
         db.execute(
             "INSERT INTO events (subject, sequence, at, name, role, data) VALUES (?,?,?,?,'payer',?)",
-            (ID, (last or 0) + 1, NOW, event.name, encode_facts(event.data)),
+            (ID, (last or 0) + 1, NOW, event.name, encode_event(event.data, subscription_objects(ID, state)(event))),
         )
         db.execute(
             "INSERT INTO outbox (role, subject, kind, payload, due_at, tries) VALUES ('payer',?,?,?,?,0)",

@@ -320,6 +320,14 @@ class RecurrenceManagerContract:
         assert [state.payer_id for state in manager.inbounds()] == [inbound_state(n).payer_id for n in (3, 1, 2)]
         assert [s.recurrence_id for s in manager.outbounds()] == [outbound_state(n).recurrence_id for n in (3, 1, 2)]
 
+    def test_those_that_wait_for_an_answer_can_be_listed_alone(self, manager: RecurrenceManager) -> None:
+        asking = outbound_state(2, request=PendingRequest(0, b"request", 1))
+        for state in (outbound_state(1), asking, full_outbound_state(), outbound_state(3, problem='"request":{')):
+            manager.commit_outbound(new(state))
+        assert list(manager.outbounds(asking=True)) == [asking, full_outbound_state()]
+        manager.commit_outbound(Change(outbound_state(2), 1, NOW))
+        assert list(manager.outbounds(asking=True)) == [full_outbound_state()]
+
     @pytest.mark.parametrize("phase", inbound_model.Phase)
     def test_an_inbound_state_of_every_phase_can_be_stored(
         self, manager: RecurrenceManager, phase: inbound_model.Phase

@@ -149,8 +149,8 @@ class RecurrenceManager(Protocol):
         """One subscription that we pay."""
         ...
 
-    def outbounds(self) -> Sequence[Outbound]:
-        """All subscriptions that we pay, oldest first."""
+    def outbounds(self, *, asking: bool = False) -> Sequence[Outbound]:
+        """All subscriptions that we pay, oldest first; or those only whose request waits for an answer."""
         ...
 
     def commit_inbound(self, change: Change[Inbound]) -> Sequence[OutboxEntry]:

@@ -259,7 +259,7 @@ class PayerService:
 
     def expect_answers_again(self) -> None:
         """After a start: the answers to requests that were sent before it are still welcome."""
-        for state in self._manager.outbounds():
+        for state in self._manager.outbounds(asking=True):
             if state.request is not None:
                 keys = self._keyring.payer(state.recurrence_id)
                 self.unanswered.expect(state.recurrence_id, keys.reply_path_id(state.request.data))

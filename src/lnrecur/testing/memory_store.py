@@ -92,9 +92,9 @@ class MemoryRecurrenceManager(MemoryWorkers):
         """One subscription that we pay."""
         return self._outbound.get(recurrence_id)
 
-    def outbounds(self) -> Sequence[Outbound]:
-        """All subscriptions that we pay, oldest first."""
-        return self._outbound.all()
+    def outbounds(self, *, asking: bool = False) -> Sequence[Outbound]:
+        """All subscriptions that we pay, oldest first; or those only whose request waits for an answer."""
+        return [state for state in self._outbound.all() if not asking or state.request is not None]
 
     def commit_inbound(self, change: Change[Inbound]) -> Sequence[OutboxEntry]:
         """Store a payee's step; answers its effects as they stand in the outbox.

@@ -51,6 +51,9 @@ EFFECT_KINDS: Final[dict[str, type[StoredEffect]]] = {
 }
 _KIND_OF: Final = {effect: kind for kind, effect in EFFECT_KINDS.items()}
 
+OUTBOUND_COLUMNS: Final = ("recurrence_id", "offer_bytes")
+"""The fields of a payer's state that stand in columns of their own: half of it, and more as text."""
+
 _T = TypeVar("_T")
 
 
@@ -82,6 +85,25 @@ def decode(expected: type[_T], text: str) -> _T:
         UnreadableRow: it is nothing that `encode` writes.
     """
     return _unwrap(expected, text)
+
+
+def encode_outbound(state: Outbound) -> str:
+    """A payer's state as text, without what has columns of its own: its id and the offer's bytes."""
+    slim = _slim(state)
+    assert isinstance(slim, dict)
+    return _wrap({name: part for name, part in slim.items() if name not in OUTBOUND_COLUMNS})
+
+
+def decode_outbound(text: str, recurrence_id: bytes, offer: bytes) -> Outbound:
+    """A payer's state from its text and its columns.
+
+    Raises:
+        UnknownEncoding: it was written in another version of this encoding.
+        UnreadableRow: it is nothing that `encode_outbound` writes.
+    """
+    apart = _ENCODER.encode(dict(zip(OUTBOUND_COLUMNS, (recurrence_id, offer), strict=True)))
+    body = bytes(_body(text)).strip()
+    return _read(Outbound, apart[:-1] + b"," + body[1:] if len(body) > len(b"{}") else apart)
 
 
 def encode_effect(effect: StoredEffect) -> tuple[str, str]:
@@ -145,11 +167,22 @@ def _wrap(body: object) -> str:
 
 
 def _unwrap(expected: type[_T], text: str) -> _T:
+    return _read(expected, _body(text))
+
+
+def _body(text: str) -> bytes | msgspec.Raw:
     try:
         envelope = _ENVELOPES.decode(text)
-        if envelope.v != ENCODING_VERSION:
-            raise UnknownEncoding(envelope.v, ENCODING_VERSION)
-        return msgspec.json.decode(envelope.body, type=expected)
+    except msgspec.DecodeError as error:
+        raise UnreadableRow(f"a stored value cannot be read: {error}") from error
+    if envelope.v != ENCODING_VERSION:
+        raise UnknownEncoding(envelope.v, ENCODING_VERSION)
+    return envelope.body
+
+
+def _read(expected: type[_T], body: bytes | msgspec.Raw) -> _T:
+    try:
+        return msgspec.json.decode(body, type=expected)
     except (msgspec.DecodeError, RecurrenceError) as error:  # the second: a value that refuses to exist
         raise UnreadableRow(f"a stored value cannot be read: {error}") from error
 

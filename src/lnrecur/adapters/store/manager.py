@@ -17,7 +17,7 @@ from sqlalchemy import delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from lnrecur.adapters.store import commits, rows
-from lnrecur.adapters.store.encoding import decode, encode
+from lnrecur.adapters.store.encoding import decode, decode_outbound, encode, encode_outbound
 from lnrecur.adapters.store.errors import is_duplicate, store_errors
 from lnrecur.adapters.store.schema import (
     RECEIPT_CURSOR_KEY,
@@ -47,6 +47,9 @@ from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.values import OfferId, Point, RecurrenceId, UnixSeconds
 
+_OUTBOUND: Final = (outbound.c.detail, outbound.c.recurrence_id, outbound.c.offer)
+_HAS_REQUEST: Final = outbound.c.detail.contains('"request":{')
+"""So that a start does not have to decode everything that is at rest."""
 _EARLIEST: Final = (
     select(func.min(inbound.c.wake_at)).where(inbound.c.wake_at.is_not(None)),
     select(func.min(outbound.c.wake_at)).where(outbound.c.wake_at.is_not(None)),
@@ -121,14 +124,15 @@ class SqlRecurrenceManager(SqlWorkers):
         """One subscription that we pay."""
         mine = outbound.c.recurrence_id == recurrence_id
         with self._reading() as db:
-            row = db.execute(select(outbound.c.detail, outbound.c.version).where(mine)).one_or_none()
-        return None if row is None else Stored(decode(Outbound, row.detail), row.version)
+            row = db.execute(select(*_OUTBOUND, outbound.c.version).where(mine)).one_or_none()
+        return None if row is None else Stored(decode_outbound(*row[:3]), row.version)
 
-    def outbounds(self) -> Sequence[Outbound]:
-        """All subscriptions that we pay, oldest first."""
+    def outbounds(self, *, asking: bool = False) -> Sequence[Outbound]:
+        """All subscriptions that we pay, oldest first; or those only whose request waits for an answer."""
         with self._reading() as db:
-            found = db.execute(select(outbound.c.detail).order_by(outbound.c.id)).scalars().all()
-        return [decode(Outbound, detail) for detail in found]
+            wanted = select(*_OUTBOUND).order_by(outbound.c.id)
+            found = db.execute(wanted.where(_HAS_REQUEST) if asking else wanted).all()
+        return [decode_outbound(*row) for row in found]
 
     def commit_inbound(self, change: Change[Inbound]) -> Sequence[OutboxEntry]:
         """Store a payee's step; answers its effects as they stand in the outbox.
@@ -166,7 +170,8 @@ class SqlRecurrenceManager(SqlWorkers):
             "next_counter": clamp(state.next_counter),
             "paid_msat": clamp(state.paid_msat),
             "wake_at": None if state.wake_at is None else clamp(state.wake_at),
-            "detail": encode(state),
+            "offer": state.offer_bytes,
+            "detail": encode_outbound(state),
         }
         subject = state.recurrence_id
         with self._writing() as db:
@@ -244,7 +249,8 @@ class SqlRecurrenceManager(SqlWorkers):
         with self._reading() as db:
             # Ids are given before the commit, and on PostgreSQL a later one may be committed earlier. Whoever reads on
             # from the last id it saw would then miss the other; so nobody sees an id while a lower one is on its way.
-            hold_alone(db, EVENTS_LOCK)
+            if subject is None:  # the writers of one subscription wait for each other anyway
+                hold_alone(db, EVENTS_LOCK)
             found = db.execute(behind).all()
         return [rows.stored_event(row) for row in found]
 

@@ -1,8 +1,8 @@
 """The tables in which subscriptions, what is to be done, what happened and what was paid are kept.
 
-A subscription's whole state stands in `detail` (encoding.py). The other columns of its row are copies of what the
-database itself must search, order or check; nothing is read back from them. So a new field of a state needs no new
-column.
+A subscription's whole state stands in `detail` (encoding.py); of what we pay, the id and the offer stand beside it. All
+other columns of its row are copies of what the database itself must search, order or check; nothing is read back from
+them. So a new field of a state needs no new column.
 
 What may exist only once is unique here and not only in the code, because other processes use the same tables: a payer
 of an offer, a recurrence_id, the number of an event of a subscription, a payment_hash on one side, a settled payment
@@ -155,6 +155,7 @@ outbound: Final = Table(
     _moment("wake_at", nullable=True),
     _claimed_by(),
     _number("version", 1),
+    Column("offer", LargeBinary, CheckConstraint("length(offer) > 0", name="offer_size"), nullable=False),
     Column("detail", Text, nullable=False),
     sqlite_autoincrement=True,
 )

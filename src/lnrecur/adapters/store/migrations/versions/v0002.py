@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from typing import Final
 
 import sqlalchemy as sa
@@ -44,7 +45,7 @@ def upgrade() -> None:
     before = sa.MetaData(naming_convention=NAMES)
     tables(before)
     _change_offers(before.tables["offers"])
-    _allow_phases(before.tables["outbound"], _OUTBOUND_PHASES)
+    _change_outbound(before.tables["outbound"])
     _allow_phases(before.tables["inbound"], _INBOUND_PHASES)
     _watch_windows()
     for column in (
@@ -75,6 +76,24 @@ def _widened(offers: sa.Table) -> sa.Table:
     offers.append_column(sa.Column("status", sa.String(64)))
     offers.append_column(sa.Column("successor", sa.Text))
     return offers
+
+
+def _change_outbound(before: sa.Table) -> None:
+    """The offer of a subscription that we pay has a column of its own, and its id stands in one place only."""
+    db, name = op.get_bind(), op.f("ck_outbound_phase_known")
+    op.add_column("outbound", sa.Column("offer", sa.LargeBinary))
+    for row in db.execute(sa.text("SELECT id, detail FROM outbound")).all():
+        stored = json.loads(row.detail)
+        del stored["body"]["recurrence_id"]
+        offer = b64decode(stored["body"].pop("offer_bytes"))
+        split = {"id": row.id, "offer": offer, "detail": json.dumps(stored, separators=(",", ":"), ensure_ascii=False)}
+        db.execute(sa.text("UPDATE outbound SET offer = :offer, detail = :detail WHERE id = :id"), split)
+    before.append_column(sa.Column("offer", sa.LargeBinary))
+    with keeping_ids(db, "outbound"), op.batch_alter_table("outbound", copy_from=before) as outbound:
+        outbound.drop_constraint(name, type_="check")
+        outbound.create_check_constraint(name, _one_of("phase", _OUTBOUND_PHASES))
+        outbound.alter_column("offer", existing_type=sa.LargeBinary, nullable=False)
+        outbound.create_check_constraint(op.f("ck_outbound_offer_size"), "length(offer) > 0")
 
 
 def _allow_phases(before: sa.Table, phases: tuple[str, ...]) -> None:

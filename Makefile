@@ -26,7 +26,7 @@ demo: $(READY) ## A merchant, five subscribers and agreeing books, with play mon
 	@$(BIN)/lnrecur demo
 
 test: $(READY) ## All tests, with the coverage of the pure core
-	$(PYTEST) --cov --cov-report=term
+	$(BIN)/python scripts/run_tests.py
 
 unit: $(READY) ## The unit tests, in under a minute
 	$(PYTEST) tests/unit

@@ -58,6 +58,8 @@ class MessageGraph:
         """The nodes from one of `sources` to `destination`, both included, or None; at most `ROUTE_MAX` of them."""
         if destination in sources:
             return [destination]
+        if not any(source in self._neighbours for source in sources):
+            return None  # a stranger's reply path must not have us look through a whole network in vain
         towards: dict[NodeId, NodeId] = {}  # the next node on the way to the destination, found from its end
         depths = {destination: 1}
         waiting = deque([destination])

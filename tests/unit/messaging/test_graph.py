@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import NoReturn
 
 import pytest
 from hypothesis import given
@@ -89,3 +90,15 @@ def test_a_route_is_connected_and_none_is_shorter(edges: list[tuple[int, int]], 
         assert len(found) == distance
         assert (found[0] in sources, found[-1]) == (True, end)
         assert all(frozenset(pair) in known for pair in pairwise(found))
+
+
+def test_for_peers_that_are_not_in_it_a_graph_is_not_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unread(dict[NodeId, dict[NodeId, None]]):
+        def get(self, *_: object) -> NoReturn:
+            raise AssertionError("searched")
+
+    graph = graph_of([(1, 2), (2, 3)])
+    monkeypatch.setattr(graph, "_neighbours", Unread(graph._neighbours))
+    assert route(graph, {7, 8}, 3) is None
+    with pytest.raises(AssertionError, match="searched"):
+        route(graph, {1, 7}, 3)

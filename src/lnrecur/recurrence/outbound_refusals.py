@@ -8,13 +8,15 @@ from typing import Final
 
 from lnrecur.bolt12.errors import Bolt12Error
 from lnrecur.recurrence.effects import AskPaymentStatus, Emit, Facts
+from lnrecur.recurrence.errors import CalendarError
+from lnrecur.recurrence.invoice_checks import CLOCK_SKEW_S
 from lnrecur.recurrence.outbound_adopting import adopt, believable
 from lnrecur.recurrence.outbound_approvals import needs_approval
 from lnrecur.recurrence.outbound_endings import lapse
 from lnrecur.recurrence.outbound_model import Outbound, PaymentFailed, PaymentUnknown, RefusalArrived, Step, Wait
-from lnrecur.recurrence.outbound_times import closing, not_past_closing
+from lnrecur.recurrence.outbound_times import basetime_of, closing, not_past_closing
 from lnrecur.recurrence.refusals import Refusal, Verdict, read_refusal
-from lnrecur.recurrence.windows import first_open_period
+from lnrecur.recurrence.windows import first_open_period, start_of
 from lnrecur.recurrence.words import recurrence_in_words
 from lnrecur.values import BITCOIN, UnixSeconds
 from lnrecur.wire.errors import WireError
@@ -53,11 +55,22 @@ def _later(state: Outbound, refusal: Refusal, event: RefusalArrived, now: UnixSe
 
 
 def _wait(state: Outbound, refusal: Refusal, event: RefusalArrived, now: UnixSeconds) -> Step:
-    """Until the moment the payee names, if that is one at which it can still be paid."""
-    closes = closing(state)
-    if refusal.until is None or refusal.until <= now or (closes is not None and refusal.until >= closes):
+    """Until the moment the payee names, if that can be one: a period is due at its start, by whoever's clock."""
+    closes, latest = closing(state), _start_by_any_clock(state)
+    if refusal.until is None or latest is None or not now < refusal.until <= latest:
+        return Step(state)
+    if closes is not None and refusal.until >= closes:
         return Step(state)
     return Step(replace(state, wake_at=not_past_closing(state, refusal.until, now)))
+
+
+def _start_by_any_clock(state: Outbound) -> int | None:
+    """The latest second at which a clock that is no more wrong than we bear shows the start of the next period."""
+    basetime = None if state.one_off else basetime_of(state)
+    try:
+        return None if basetime is None else start_of(state.recurrence, basetime, state.next_index) + CLOCK_SKEW_S
+    except CalendarError:  # T7
+        return None
 
 
 def _missed(state: Outbound, refusal: Refusal, event: RefusalArrived, now: UnixSeconds) -> Step:

@@ -140,6 +140,25 @@ def test_a_moment_that_is_past_or_behind_the_window_is_not_waited_for(until: int
     assert payer.state.wake_at == wake_at
 
 
+@pytest.mark.parametrize("until", [NOW + 60, NOW + 10**9, 2**63, 10**20 - 1])
+def test_before_the_first_payment_there_is_no_period_that_it_could_be_too_early_for(until: int) -> None:
+    payer = PayerSide()
+    payer.wake()
+    wake_at = payer.state.wake_at
+    payer.step(refusal(f"too early: period 0 can be paid from {until}, it is {NOW} [Q16]"))
+    assert payer.state.wake_at == wake_at
+
+
+@pytest.mark.parametrize(("ahead", "waits"), [(0, True), (3600, True), (3601, False), (10**9, False)])
+def test_with_a_base_a_first_payment_waits_for_its_period_by_any_clock_and_not_longer(ahead: int, waits: bool) -> None:
+    start = NOW + 5 * PERIOD
+    payer = PayerSide(an_offer(every(base=RecurrenceBase(0, start))), terms=Terms(start=0))
+    payer.wake()
+    wake_at = payer.state.wake_at
+    payer.step(refusal(f"period_index 0 too early (start {start + ahead})"))
+    assert payer.state.wake_at == (start + ahead if waits else wake_at)
+
+
 def test_a_payee_that_has_paused_costs_no_subscription_and_the_period_is_told() -> None:
     payer = PayerSide.paid(1, an_offer(WINDOW), terms=Terms(missed=Missed.STOP))
     payer.wake()

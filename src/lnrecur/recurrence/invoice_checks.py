@@ -55,7 +55,7 @@ def check_invoice(state: Outbound, data: bytes, now: UnixSeconds) -> tuple[Verif
 
     Raises:
         InvoiceRefused: nothing was asked, it cannot be read, it is not the answer, its basetime is wrong (V1, V4,
-            V5), its period cannot be counted (T7) or is not due yet (T8), or it has expired.
+            V5), its period cannot be counted (T7) or is not due yet (T8), it asks for nothing, or it has expired.
     """
     if state.request is None:
         raise InvoiceRefused("no request waits for an invoice")
@@ -69,6 +69,8 @@ def check_invoice(state: Outbound, data: bytes, now: UnixSeconds) -> tuple[Verif
         raise InvoiceRefused(f"the payee's invoice is refused: {error}", rule) from error
     if int.from_bytes(verified.invoice_features or b"", "big") & _MPP_COMPULSORY:
         raise InvoiceRefused("invoice_features: it must be paid in several parts, and we pay in one", "BI14")
+    if verified.invoice_amount == 0:
+        raise InvoiceRefused("invoice_amount: nothing can be paid with 0 msat")
     if now > verified.expires_at:
         raise InvoiceRefused(f"the invoice expired at {verified.expires_at}, it is {now}", "BI13")
     if state.one_off:

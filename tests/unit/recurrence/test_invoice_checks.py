@@ -100,6 +100,11 @@ def test_an_invoice_with_a_wrong_or_missing_signature_is_refused() -> None:
     _refused(payer, _changed(data, fields.INVOICE_AMOUNT.number, b"\x01"), "signature")
 
 
+def test_an_invoice_for_nothing_cannot_be_paid() -> None:
+    payer = _asking()
+    _refused(payer, payer.invoice(amount=0), "0 msat")
+
+
 def test_an_invoice_may_be_paid_in_its_last_second_and_not_behind_it() -> None:
     payer = _asking()
     data = payer.invoice(expiry=10)

@@ -20,7 +20,8 @@ from lnrecur.service.recent import RecentAnswers
 from lnrecur.service.subscribers import Subscribers
 
 _LOG = logging.getLogger("lnrecur.receiving")
-RECONNECT_S: Final = 2
+RECONNECT_S: Final = (2, 4, 8, 15, 30)
+"""Seconds until the money node is asked again for receipts, after one, two ... failures in a row."""
 
 
 class Receiver:
@@ -43,15 +44,22 @@ class Receiver:
 
     async def follow(self, node: MoneyNode, clock: Clock) -> None:
         """Handle every receipt after the stored cursor; start again from there when the node or the store fails."""
+        failures = 0
         while True:
+            began = clock.now()
             try:
                 async for receipt in node.receipts(self._manager.receipt_cursor()):
                     self.handle(receipt)
+                    failures = 0
             except LnrecurError as error:
                 if not error.retry:
                     raise
                 _LOG.warning("receipts interrupted, trying again: %s", error)
-            await clock.sleep_until(clock.now() + RECONNECT_S)
+            if clock.now() - began > RECONNECT_S[-1]:
+                failures = 0
+            delay = RECONNECT_S[min(failures, len(RECONNECT_S) - 1)]
+            failures += 1
+            await clock.sleep_until(clock.now() + delay)
 
     def handle(self, receipt: Receipt) -> None:
         """Apply one receipt and store its cursor with what it changed."""

@@ -43,6 +43,7 @@ from lnrecur.ports import (
     Conflict,
     OfferRecord,
     RecurrenceManager,
+    Seat,
     Stored,
     StoreError,
     StoreUnavailable,
@@ -53,7 +54,7 @@ from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.offering import OfferPolicy, OfferStatus
 from lnrecur.recurrence.outbound_model import Outbound, PendingRequest, Terms
 from lnrecur.recurrence.retry import RetryPolicy
-from lnrecur.values import Msat, OfferId, PaymentHash, Point, Preimage, RecurrenceId, UnixSeconds
+from lnrecur.values import Msat, NodeId, OfferId, PaymentHash, Point, Preimage, RecurrenceId, UnixSeconds
 
 NOW = UnixSeconds(1_750_000_000)
 I64_MAX = 2**63 - 1
@@ -380,6 +381,10 @@ def test_no_error_tells_a_preimage(manager: SqlRecurrenceManager, file: Path) ->
             assert secret not in told
 
 
+HARMLESS_SCANS = {"due", "workers", "outbox USING INDEX ix_outbox_due_at"}
+"""What was just found; those who work here; a walk in the order of the due times that ends at the first free one."""
+
+
 # --- indices ---------------------------------------------------------------------------------------------------------
 
 
@@ -414,13 +419,21 @@ def test_what_is_done_at_every_turn_scans_no_table(engine: Engine, analyzed: boo
     manager.effect_done(1)
     commit(manager, 1, outbox=(SendInvoiceRequest(b""),), events=(Emit("a.b"),), bookings=(BOOKING,))
     manager.save_receipt_cursor("1")
+    manager.join(Seat("here"), NodeId(bytes(33)))
+    assert len(manager.claim_outbounds(NOW, 10)) == 10
+    manager.claim_inbounds(NOW, 10)
+    manager.release()
+    assert len(manager.claim_outbox(NOW, 10)) == 10
+    manager.next_wake()
+    manager.beat()
     event.remove(engine, "before_cursor_execute", record)
     asked = [(statement, parameters) for statement, parameters in statements if not statement.startswith("BEGIN")]
     assert len(asked) >= 16
     with engine.connect() as connection:
         for statement, parameters in asked:
             plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
-            assert not [step for step in plan if "SCAN" in step], f"{statement}: {plan}"
+            scans = {step.partition("SCAN ")[2] for step in plan if "SCAN " in step} - HARMLESS_SCANS
+            assert not scans, f"{statement}: {plan}"
 
 
 # --- encoding --------------------------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from helpers.rig import PERIOD, PRICE, counters, events, outbound, publish, subscribe
+from lnrecur.bolt12.invoice_error import write_invoice_error
+from lnrecur.messaging.messenger import ContentsKind, Delivered, MessageContents
 from lnrecur.ports import Receivable, ReceiveOrder, SentState
 from lnrecur.recurrence.outbound_model import Missed, Phase, Terms
 from lnrecur.service.assembly import Parts
@@ -53,3 +55,20 @@ async def test_two_subscriptions_that_are_given_one_payment_hash_are_not_both_pa
         settled = [paid for paid in rig.ledger.payments.values() if paid.sent.state is SentState.SUCCEEDED]
         assert len(settled) == 1
         assert sum(outbound(alice, name).payments for name in names) == 1
+
+
+async def test_a_refusal_of_an_older_request_is_none_of_the_one_that_waits_now() -> None:
+    async with Rig(seed=3) as rig:
+        merchant, alice = await rig.join("merchant"), await rig.join("alice")
+        name = subscribe(alice, publish(merchant))
+        await rig.run_for(PERIOD // 2)
+        rig.crash("merchant")
+        await rig.run_for(PERIOD)
+        path_id = b"\x07" * 32  # that of an older request, as long as the new one has not left
+        alice.payer.unanswered.expect(name, path_id)
+        waiting = outbound(alice, name)
+        assert (waiting.phase, waiting.next_counter) == (Phase.REQUESTING, 1)
+        error = write_invoice_error("too late [Q16]").to_bytes()
+        late = MessageContents(ContentsKind.INVOICE_ERROR, error)
+        await alice.payer.handle_answer(Delivered(late, None, path_id, alice.node_id), late, merchant.node_id)
+        assert outbound(alice, name) == waiting

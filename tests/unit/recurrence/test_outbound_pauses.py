@@ -2,9 +2,23 @@
 
 import pytest
 
-from helpers.engine import NOW, PERIOD, PRICE, PayerSide, a_mandate, a_plain_offer, an_offer, every, kinds, names, only
+from helpers.engine import (
+    ENTROPY,
+    NOW,
+    PERIOD,
+    PRICE,
+    PayerSide,
+    a_mandate,
+    a_plain_offer,
+    an_offer,
+    every,
+    kinds,
+    names,
+    only,
+)
 from lnrecur.bolt12.codecs import Paywindow
-from lnrecur.recurrence.effects import Pay
+from lnrecur.bolt12.invoice_error import write_invoice_error
+from lnrecur.recurrence.effects import AskPaymentStatus, Pay
 from lnrecur.recurrence.outbound_model import (
     CancelAsked,
     InvoiceArrived,
@@ -12,6 +26,7 @@ from lnrecur.recurrence.outbound_model import (
     PauseAsked,
     PaymentUnknown,
     Phase,
+    RefusalArrived,
     ResumeAsked,
     Terms,
     Trigger,
@@ -140,6 +155,29 @@ def test_what_waits_for_a_yes_may_be_paused_and_waits_again_after_the_resume() -
     payer.step(PauseAsked())
     payer.step(ResumeAsked())
     assert names(payer.wake()) == ["subscription.needs_approval"]
+
+
+@pytest.mark.parametrize("pause_first", [True, False])
+def test_what_failed_before_a_pause_is_asked_about_before_the_payee_is_believed_that_it_was_paid(
+    pause_first: bool,
+) -> None:
+    payer = PayerSide.paid(1)
+    payer.wake()
+    payer.receive()
+    if pause_first:
+        payer.step(PauseAsked())
+        payer.fail(retryable=True)
+    else:
+        payer.fail(retryable=True)
+        payer.step(PauseAsked())
+    assert payer.state.phase is Phase.PAUSED
+    payer.step(ResumeAsked())
+    payer.wake()
+    error = write_invoice_error("invreq_recurrence_counter: it is paid already [Q13]")
+    asked = only(payer.step(RefusalArrived(error.to_bytes(), ENTROPY)), AskPaymentStatus)
+    assert asked.payment_hash == payer.payment_hash
+    assert names(payer.settle()) == ["subscription.renewed"]
+    assert payer.state.payments == 2
 
 
 @pytest.mark.parametrize(("periods", "phase"), [(0, Phase.CANCELLED), (1, Phase.CANCELLING)])

@@ -41,7 +41,7 @@ def test_a_daemon_whose_lnd_is_locked_starts_and_goes_on_once_it_is_unlocked(lnd
         assert "wallet locked" in node_of(daemon)["problem"]
         looked = lnrecur("doctor", "--home", daemon.folder, "--json")
         assert looked.returncode == 1
-        [broken] = [one for one in json.loads(looked.stdout)["findings"] if one["verdict"] == "broken"]
+        [broken] = [one for one in json.loads(looked.stdout)["findings"] if one["health"] == "broken"]
         assert "lncli unlock" in broken["way_out"]
         lnd.answers["GET /v1/getinfo"] = (200, INFO)
         lnd.answers["GET /v1/invoices"] = (200, {"invoices": [], "last_index_offset": "0"})

@@ -14,11 +14,11 @@ from lnrecur.cli.output import json_option, print_json, printable
 from lnrecur.daemon.config import Home, load_settings
 from lnrecur.daemon.doctor import finding_of, look_from_outside, shape_of
 from lnrecur.daemon.files import running_daemon
-from lnrecur.ports import Finding, Verdict
+from lnrecur.ports import Finding, Health
 
-_WORDS: Final = {Verdict.GOOD: "ok", Verdict.WARNING: "warning", Verdict.BROKEN: "BROKEN"}
-_COLOURS: Final = {Verdict.GOOD: "green", Verdict.WARNING: "yellow", Verdict.BROKEN: "red"}
-_VERDICT_WIDTH: Final = 8
+_WORDS: Final = {Health.GOOD: "ok", Health.WARNING: "warning", Health.BROKEN: "BROKEN"}
+_COLOURS: Final = {Health.GOOD: "green", Health.WARNING: "yellow", Health.BROKEN: "red"}
+_HEALTH_WIDTH: Final = 8
 _SUBJECT_WIDTH: Final = 15
 
 
@@ -37,7 +37,7 @@ def doctor(home: Home, as_json: bool) -> None:
     else:
         for finding in found:
             _print(finding)
-    if any(finding.verdict is Verdict.BROKEN for finding in found):
+    if any(finding.health is Health.BROKEN for finding in found):
         click.get_current_context().exit(EXIT_FAILED)
 
 
@@ -45,12 +45,12 @@ def _findings(home: Home) -> Sequence[Finding]:
     if running_daemon(home) is None:
         return asyncio.run(look_from_outside(home, load_settings(home)))
     told = Client(home).get("/v1/doctor")
-    running = Finding("daemon", Verdict.GOOD, f"runs in {home.data_dir}")
+    running = Finding("daemon", Health.GOOD, f"runs in {home.data_dir}")
     return [running, *(finding_of(shape) for shape in told["findings"])]
 
 
 def _print(finding: Finding) -> None:
-    word = click.style(_WORDS[finding.verdict].ljust(_VERDICT_WIDTH), fg=_COLOURS[finding.verdict])
+    word = click.style(_WORDS[finding.health].ljust(_HEALTH_WIDTH), fg=_COLOURS[finding.health])
     click.echo(f"{word}{finding.subject.ljust(_SUBJECT_WIDTH)} {printable(finding.told)}")
-    if finding.way_out and finding.verdict is not Verdict.GOOD:
-        click.echo(f"{'':{_VERDICT_WIDTH + _SUBJECT_WIDTH}} {printable(finding.way_out)}")
+    if finding.way_out and finding.health is not Health.GOOD:
+        click.echo(f"{'':{_HEALTH_WIDTH + _SUBJECT_WIDTH}} {printable(finding.way_out)}")

@@ -20,11 +20,11 @@ from lnrecur.daemon.files import read_seed
 from lnrecur.daemon.money_node import money_node
 from lnrecur.daemon.peer_book import Listed
 from lnrecur.errors import LnrecurError
-from lnrecur.ports import Diagnosable, Finding, MoneyNode, MoneyNodeError, RecurrenceManager, Verdict
+from lnrecur.ports import Diagnosable, Finding, Health, MoneyNode, MoneyNodeError, RecurrenceManager
 from lnrecur.service.keyring import Keyring
 
 PLAY_MONEY: Final = Finding(
-    "money node", Verdict.WARNING, "PLAY MONEY, worth nothing", "for real money use your own node: docs/nodes/lnd.md"
+    "money node", Health.WARNING, "PLAY MONEY, worth nothing", "for real money use your own node: docs/nodes/lnd.md"
 )
 NODE_S_MAX: Final = 20.0
 """A node that hangs is a finding, too."""
@@ -34,7 +34,7 @@ def shape_of(finding: Finding) -> dict[str, Any]:
     """A finding in JSON."""
     return {
         "subject": finding.subject,
-        "verdict": finding.verdict.value,
+        "health": finding.health.value,
         "told": finding.told,
         "way_out": finding.way_out or None,
     }
@@ -42,7 +42,7 @@ def shape_of(finding: Finding) -> dict[str, Any]:
 
 def finding_of(shape: dict[str, Any]) -> Finding:
     """What `shape_of` wrote."""
-    return Finding(str(shape["subject"]), Verdict(shape["verdict"]), str(shape["told"]), str(shape["way_out"] or ""))
+    return Finding(str(shape["subject"]), Health(shape["health"]), str(shape["told"]), str(shape["way_out"] or ""))
 
 
 async def look_at_node(node: MoneyNode) -> Sequence[Finding]:
@@ -54,12 +54,12 @@ async def look_at_node(node: MoneyNode) -> Sequence[Finding]:
             info = await node.info()
     except TimeoutError:
         told = f"no answer within {NODE_S_MAX:g} seconds"
-        return [Finding("money node", Verdict.BROKEN, told, "see the node's own log")]
+        return [Finding("money node", Health.BROKEN, told, "see the node's own log")]
     except MoneyNodeError as error:
-        return [Finding("money node", Verdict.BROKEN, str(error), "see that it runs; it is tried again all the time")]
+        return [Finding("money node", Health.BROKEN, str(error), "see that it runs; it is tried again all the time")]
     if info.is_play_money:
         return [PLAY_MONEY]
-    return [Finding("money node", Verdict.GOOD, f"{info.kind}, {info.node_id.hex()}")]
+    return [Finding("money node", Health.GOOD, f"{info.kind}, {info.node_id.hex()}")]
 
 
 def look_at_store(manager: RecurrenceManager) -> list[Finding]:
@@ -67,16 +67,16 @@ def look_at_store(manager: RecurrenceManager) -> list[Finding]:
     try:
         paying, paid, workers = manager.outbounds(), manager.inbounds(), manager.workers()
     except LnrecurError as error:
-        return [Finding("database", Verdict.BROKEN, str(error), "see that the disk is not full and the server runs")]
-    found = [Finding("database", Verdict.GOOD, f"{len(paying)} subscriptions are paid, {len(paid)} are sold")]
+        return [Finding("database", Health.BROKEN, str(error), "see that the disk is not full and the server runs")]
+    found = [Finding("database", Health.GOOD, f"{len(paying)} subscriptions are paid, {len(paid)} are sold")]
     if workers and not any(worker.seat.work for worker in workers):
         way_out = "start `lnrecur run --role worker`, on this machine or another (docs/workers.md)"
-        found.append(Finding("workers", Verdict.BROKEN, "none: nothing is paid or claimed", way_out))
+        found.append(Finding("workers", Health.BROKEN, "none: nothing is paid or claimed", way_out))
     for state in paying:
         if state.problem is not None and not state.is_final:
             who = state.recurrence_id.hex()[:12]
             way_out = f"see `lnrecur subscriptions show {who}`"
-            found.append(Finding("subscription", Verdict.WARNING, f"{who}: {state.problem}", way_out))
+            found.append(Finding("subscription", Health.WARNING, f"{who}: {state.problem}", way_out))
     return found
 
 
@@ -87,7 +87,7 @@ def look_at_peers(listed: Sequence[Listed], address: str | None) -> list[Finding
     found = [
         Finding(
             "peers",
-            Verdict.WARNING,
+            Health.WARNING,
             f"{one.status.node_id.hex()} is not connected: {one.status.last_reason or 'not reached yet'}",
             "see that it runs and that its address is right: `lnrecur peers list`",
         )
@@ -96,13 +96,13 @@ def look_at_peers(listed: Sequence[Listed], address: str | None) -> list[Finding
     carriers = sum(1 for one in connected if one.status.takes_onion_messages)
     if connected and not carriers:
         way_out = "connect to a node that does: Core Lightning, LDK, or LND 0.21 with protocol.onion-msg-relay-all"
-        found.append(Finding("peers", Verdict.BROKEN, "no connected peer takes onion messages", way_out))
+        found.append(Finding("peers", Health.BROKEN, "no connected peer takes onion messages", way_out))
     elif connected:
-        found.append(Finding("peers", Verdict.GOOD, f"{len(connected)} connected, {carriers} take onion messages"))
+        found.append(Finding("peers", Health.GOOD, f"{len(connected)} connected, {carriers} take onion messages"))
     elif not lost:
         way_out = "connect to a node that carries onion messages: `lnrecur peers add ID@HOST:PORT`"
         where = f"; others reach us at {address}" if address else ""
-        found.append(Finding("peers", Verdict.WARNING, f"none{where}", way_out))
+        found.append(Finding("peers", Health.WARNING, f"none{where}", way_out))
     return found
 
 
@@ -116,26 +116,26 @@ def _look_at_server(url: str) -> Finding:
         version = postgresql_version(url)
     except LnrecurError as error:
         way_out = "see that the server runs and lets us in (docs/workers.md)"
-        return Finding("database", Verdict.BROKEN, str(error), way_out)
+        return Finding("database", Health.BROKEN, str(error), way_out)
     if version is None:
-        return Finding("database", Verdict.GOOD, "PostgreSQL, empty: the first `lnrecur run` makes the tables")
+        return Finding("database", Health.GOOD, "PostgreSQL, empty: the first `lnrecur run` makes the tables")
     if version > SCHEMA_VERSION:
         told = f"PostgreSQL, with tables of version {version}; this lnrecur knows {SCHEMA_VERSION}"
-        return Finding("database", Verdict.BROKEN, told, "use the newer lnrecur that made them")
-    return Finding("database", Verdict.GOOD, f"PostgreSQL, with tables of version {version}")
+        return Finding("database", Health.BROKEN, told, "use the newer lnrecur that made them")
+    return Finding("database", Health.GOOD, f"PostgreSQL, with tables of version {version}")
 
 
 def _look_at_file(file: Path) -> Finding:
     if not file.exists():
-        return Finding("database", Verdict.GOOD, f"{file} will be made by the first `lnrecur run`")
+        return Finding("database", Health.GOOD, f"{file} will be made by the first `lnrecur run`")
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
             answer = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.Error as error:
         answer = str(error)
     if answer != "ok":
-        return Finding("database", Verdict.BROKEN, f"{file}: {answer}", "put a backup in its place")
-    return Finding("database", Verdict.GOOD, f"{file} is sound")
+        return Finding("database", Health.BROKEN, f"{file}: {answer}", "put a backup in its place")
+    return Finding("database", Health.GOOD, f"{file} is sound")
 
 
 async def look_from_outside(home: Home, settings: Settings) -> list[Finding]:
@@ -145,7 +145,7 @@ async def look_from_outside(home: Home, settings: Settings) -> list[Finding]:
         HomeError: nothing was initialised here.
     """
     keyring = Keyring.derive(read_seed(home))
-    found = [Finding("daemon", Verdict.WARNING, f"no daemon runs in {home.data_dir}", "start it with `lnrecur run`")]
+    found = [Finding("daemon", Health.WARNING, f"no daemon runs in {home.data_dir}", "start it with `lnrecur run`")]
     if settings.money_node == "playmoney":
         found.append(PLAY_MONEY)
     else:

@@ -13,7 +13,7 @@ from lnrecur.ports.chance import (
 from lnrecur.ports.diagnosis import (
     Diagnosable,
     Finding,
-    Verdict,
+    Health,
 )
 from lnrecur.ports.manager import (
     BookedPayment,
@@ -63,7 +63,7 @@ __all__ = [
     "Entropy",
     "Diagnosable",
     "Finding",
-    "Verdict",
+    "Health",
     "AlreadyPaid",
     "BookedPayment",
     "Change",

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 
-class Verdict(StrEnum):
+class Health(StrEnum):
     """How bad it is."""
 
     GOOD = "good"
@@ -24,7 +24,7 @@ class Finding:
 
     subject: str
     """What was looked at, in a word or two."""
-    verdict: Verdict
+    health: Health
     told: str
     """What was seen."""
     way_out: str = ""

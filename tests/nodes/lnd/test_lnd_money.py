@@ -21,6 +21,7 @@ from lnrecur.crypto.keys import PrivateKey
 from lnrecur.onion.payment_path import RelayTerms, build_payment_path
 from lnrecur.ports import (
     FailureReason,
+    Health,
     InboundEdge,
     MoneyNode,
     PaymentPath,
@@ -30,7 +31,6 @@ from lnrecur.ports import (
     Rejected,
     Sent,
     SentState,
-    Verdict,
 )
 from lnrecur.values import REGTEST, SIGNET, Msat, Point, Preimage, ShortChannelId, UnixSeconds
 from lnrecur.wire.blinded_path import ChannelDirection
@@ -263,7 +263,7 @@ async def test_the_macaroon_of_the_page_allows_all_that_is_needed_and_a_smaller_
     network: Network, nodes: dict[str, LndNode], tmp_path: Path
 ) -> None:
     found = {finding.subject: finding for finding in await nodes["C"].diagnose()}
-    assert {finding.verdict for finding in found.values()} == {Verdict.GOOD}, found
+    assert {finding.health for finding in found.values()} == {Health.GOOD}, found
     assert set(found) == {"money node", "chain", "clock", "permissions", "channels", "receiving"}
     small = tmp_path / "small"
     network["C"].cli("bakemacaroon", "--save_to", str(small), "info:read", "offchain:read", "invoices:read")

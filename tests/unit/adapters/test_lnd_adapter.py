@@ -30,6 +30,7 @@ from lnrecur.crypto.hashes import sha256
 from lnrecur.errors import Fault, UsageError
 from lnrecur.ports import (
     FailureReason,
+    Health,
     PayOrder,
     Received,
     ReceivedState,
@@ -37,7 +38,6 @@ from lnrecur.ports import (
     Rejected,
     Sent,
     SentState,
-    Verdict,
 )
 from lnrecur.testing.virtual_clock import VirtualClock
 from lnrecur.values import REGTEST, ZERO_MSAT, Msat, PaymentHash, Point, Preimage, UnixSeconds
@@ -142,7 +142,7 @@ async def test_every_trouble_is_told_apart_and_nothing_is_received_or_paid_meanw
         assert refused.value.details() == {"trouble": trouble.value}
         assert (refused.value.retry, refused.value.fault) == (True, Fault.NODE)
     assert {name for name, _ in lnd.asked} == {"GET /v1/getinfo"}
-    broken = [finding for finding in await node.diagnose() if finding.verdict is Verdict.BROKEN]
+    broken = [finding for finding in await node.diagnose() if finding.health is Health.BROKEN]
     assert broken
     assert all(finding.way_out for finding in broken)
     lnd.answers["GET /v1/getinfo"] = (200, INFO)
@@ -180,7 +180,7 @@ async def test_who_is_not_there_or_shows_another_certificate_is_told(tmp_path: P
                 await node.info()
             assert (refused.value.trouble, one) == (trouble, one)
             [finding] = await node.diagnose()
-            assert (finding.verdict, finding.subject) == (Verdict.BROKEN, "money node")
+            assert (finding.health, finding.subject) == (Health.BROKEN, "money node")
             assert finding.way_out
     plain.close()
 
@@ -444,7 +444,7 @@ async def test_a_missing_permission_is_named(lnd: StandIn, node: LndNode, missin
     lnd.answers[f"{missing.method} {missing.path.partition('?')[0]}"] = NOT_PERMITTED
     [finding] = [finding for finding in await node.diagnose() if finding.subject == "permissions"]
     assert missing.uri in finding.told
-    assert finding.verdict is (Verdict.WARNING if missing.is_optional else Verdict.BROKEN)
+    assert finding.health is (Health.WARNING if missing.is_optional else Health.BROKEN)
     assert "docs/nodes/lnd.md" in finding.way_out
 
 
@@ -452,36 +452,36 @@ async def test_with_all_permissions_and_no_channel_the_channels_are_what_is_miss
     lnd: StandIn, node: LndNode
 ) -> None:
     all_allowed(lnd)
-    verdicts = {finding.subject: finding.verdict for finding in await node.diagnose()}
-    assert verdicts == {
-        "money node": Verdict.GOOD,
-        "chain": Verdict.GOOD,
-        "clock": Verdict.BROKEN,  # the stand-in lives in another year
-        "permissions": Verdict.GOOD,
-        "channels": Verdict.BROKEN,
+    health_of = {finding.subject: finding.health for finding in await node.diagnose()}
+    assert health_of == {
+        "money node": Health.GOOD,
+        "chain": Health.GOOD,
+        "clock": Health.BROKEN,  # the stand-in lives in another year
+        "permissions": Health.GOOD,
+        "channels": Health.BROKEN,
     }
 
 
 @pytest.mark.parametrize(
-    ("change", "subject", "verdict"),
+    ("change", "subject", "health"),
     [
-        ({"version": "0.17.5-beta commit=v0.17.5-beta"}, "LND version", Verdict.BROKEN),
-        ({"version": "0.20.1-beta"}, "LND version", Verdict.WARNING),
-        ({"version": "nightly"}, "LND version", Verdict.BROKEN),
-        ({"features": {}}, "route blinding", Verdict.BROKEN),
-        ({"synced_to_chain": False}, "chain", Verdict.BROKEN),
-        ({"chains": [{"network": "signet"}]}, "chain", Verdict.BROKEN),
-        ({"best_header_timestamp": str(NOW + 9000)}, "clock", Verdict.BROKEN),
+        ({"version": "0.17.5-beta commit=v0.17.5-beta"}, "LND version", Health.BROKEN),
+        ({"version": "0.20.1-beta"}, "LND version", Health.WARNING),
+        ({"version": "nightly"}, "LND version", Health.BROKEN),
+        ({"features": {}}, "route blinding", Health.BROKEN),
+        ({"synced_to_chain": False}, "chain", Health.BROKEN),
+        ({"chains": [{"network": "signet"}]}, "chain", Health.BROKEN),
+        ({"best_header_timestamp": str(NOW + 9000)}, "clock", Health.BROKEN),
     ],
     ids=str,
 )
 async def test_what_info_tells_a_doctor(
-    lnd: StandIn, node: LndNode, change: dict[str, Any], subject: str, verdict: Verdict
+    lnd: StandIn, node: LndNode, change: dict[str, Any], subject: str, health: Health
 ) -> None:
     all_allowed(lnd)
     lnd.date = "Fri, 27 Nov 2026 21:48:25 GMT"
-    assert "clock" in {finding.subject for finding in await node.diagnose() if finding.verdict is Verdict.GOOD}
+    assert "clock" in {finding.subject for finding in await node.diagnose() if finding.health is Health.GOOD}
     lnd.answers["GET /v1/getinfo"] = (200, {**INFO, **change})
     found = [finding for finding in await node.diagnose() if finding.subject == subject]
-    assert verdict in {finding.verdict for finding in found}
-    assert all(finding.way_out for finding in found if finding.verdict is not Verdict.GOOD)
+    assert health in {finding.health for finding in found}
+    assert all(finding.way_out for finding in found if finding.health is not Health.GOOD)

@@ -12,7 +12,7 @@ import pytest
 from helpers.cli_daemon import Commands, commands, run
 from helpers.lnd_stand_in import LOCKED, StandIn
 from lnrecur.daemon.doctor import finding_of, shape_of
-from lnrecur.ports import Finding, Verdict
+from lnrecur.ports import Finding, Health
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
 
 def test_a_running_daemon_looks_at_itself(daemon: Commands) -> None:
     told = daemon.ask("doctor")["findings"]
-    assert [(one["subject"], one["verdict"]) for one in told] == [
+    assert [(one["subject"], one["health"]) for one in told] == [
         ("daemon", "good"),
         ("money node", "warning"),
         ("database", "good"),
@@ -62,7 +62,7 @@ def test_without_a_daemon_it_looks_from_outside(tmp_path: Path) -> None:
     broken = run("doctor", "--json", home=tmp_path)
     assert broken.exit_code == 1
     [finding] = [one for one in json.loads(broken.stdout)["findings"] if one["subject"] == "database"]
-    assert (finding["verdict"], finding["way_out"]) == ("broken", "put a backup in its place")
+    assert (finding["health"], finding["way_out"]) == ("broken", "put a backup in its place")
 
 
 def test_an_lnd_that_is_locked_is_broken_and_the_way_out_is_told(tmp_path: Path) -> None:
@@ -83,5 +83,5 @@ def test_an_lnd_that_is_locked_is_broken_and_the_way_out_is_told(tmp_path: Path)
 
 @pytest.mark.parametrize("way_out", ["", "do this"])
 def test_a_finding_is_read_as_it_was_written(way_out: str) -> None:
-    finding = Finding("clock", Verdict.BROKEN, "40 seconds behind", way_out)
+    finding = Finding("clock", Health.BROKEN, "40 seconds behind", way_out)
     assert finding_of(json.loads(json.dumps(shape_of(finding)))) == finding

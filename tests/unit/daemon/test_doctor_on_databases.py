@@ -12,7 +12,7 @@ from helpers.postgresql import PostgresServer
 from lnrecur.adapters.store import open_postgresql_manager
 from lnrecur.daemon.config import Home, Settings
 from lnrecur.daemon.doctor import look_at_database, look_at_store
-from lnrecur.ports import Finding, Seat, Verdict
+from lnrecur.ports import Finding, Health, Seat
 from lnrecur.values import NodeId
 
 OWNER = NodeId(b"\x02" * 33)
@@ -28,7 +28,7 @@ def test_a_database_is_looked_at_and_left_as_it_is(postgres: PostgresServer, tmp
     assert looked_at(url, tmp_path).told == "PostgreSQL, empty: the first `lnrecur run` makes the tables"
     assert postgres.sql("SELECT 1 FROM pg_tables WHERE schemaname = 'public'", database=database) == []
     open_postgresql_manager(url).close()
-    assert (found := looked_at(url, tmp_path)).verdict is Verdict.GOOD
+    assert (found := looked_at(url, tmp_path)).health is Health.GOOD
     assert "tables of version" in found.told
     postgres.sql("UPDATE alembic_version SET version_num = '9999'", database=database)
     assert "version 9999" in looked_at(url, tmp_path).told
@@ -37,7 +37,7 @@ def test_a_database_is_looked_at_and_left_as_it_is(postgres: PostgresServer, tmp
 @pytest.mark.parametrize("url", ["postgresql://lnrecur:hush@127.0.0.1:1/lnrecur", "postgresql://"])
 def test_a_database_that_cannot_be_used_is_broken_and_its_password_not_told(url: str, tmp_path: Path) -> None:
     found = looked_at(url, tmp_path)
-    assert found.verdict is Verdict.BROKEN
+    assert found.health is Health.BROKEN
     assert "hush" not in found.told
 
 
@@ -48,6 +48,6 @@ def test_a_messaging_process_without_workers_is_told(postgres_store: str) -> Non
     ):
         manager.join(Seat("mail", work=False), OWNER)
         broken = [finding for finding in look_at_store(manager) if finding.subject == "workers"]
-        assert [finding.verdict for finding in broken] == [Verdict.BROKEN]
+        assert [finding.health for finding in broken] == [Health.BROKEN]
         other.join(Seat("desk", messages=False), OWNER)
         assert "workers" not in {finding.subject for finding in look_at_store(manager)}

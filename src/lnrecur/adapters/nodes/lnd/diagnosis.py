@@ -12,7 +12,7 @@ from lnrecur.adapters.nodes.lnd.channels import Channels
 from lnrecur.adapters.nodes.lnd.errors import LndUnavailable, Trouble
 from lnrecur.adapters.nodes.lnd.permissions import missing_permissions
 from lnrecur.adapters.nodes.lnd.rest import LndRest
-from lnrecur.ports import Finding, Verdict
+from lnrecur.ports import Finding, Health
 from lnrecur.values import UnixSeconds
 
 CLOCK_S_MAX: Final = 30
@@ -36,37 +36,37 @@ WAYS_OUT: Final = {
 
 def connection_trouble(error: LndUnavailable) -> Finding:
     """Why LND cannot be asked, and what to do."""
-    return Finding("money node", Verdict.BROKEN, str(error), WAYS_OUT[error.trouble])
+    return Finding("money node", Health.BROKEN, str(error), WAYS_OUT[error.trouble])
 
 
 def look_at_info(told: Mapping[str, Any], *, network: str, chain: str, now: UnixSeconds) -> list[Finding]:
     """What GetInfo says about the node."""
     version = str(told["version"]).partition(" ")[0]
     who = f"LND {version}, {told['identity_pubkey']} ({told.get('alias', '')}), at block {told['block_height']}"
-    found = [Finding("money node", Verdict.GOOD, who)]
+    found = [Finding("money node", Health.GOOD, who)]
     number = _version(version)
     if number < _OLDEST:
         way_out = (
             f"upgrade to {'.'.join(map(str, _OLDEST))} or newer: older ones cannot pay over blinded paths as needed"
         )
-        found.append(Finding("LND version", Verdict.BROKEN, version, way_out))
+        found.append(Finding("LND version", Health.BROKEN, version, way_out))
     elif number < _ONION_MESSAGES:
         told_so = f"{version} carries no onion messages: payees and payers are reached through other nodes"
-        found.append(Finding("LND version", Verdict.WARNING, told_so, "upgrade to 0.21 or newer to use it as a relay"))
+        found.append(Finding("LND version", Health.WARNING, told_so, "upgrade to 0.21 or newer to use it as a relay"))
     if network != chain:
         told_so = f"LND is on {network}, and chain of the settings is {chain}"
-        found.append(Finding("chain", Verdict.BROKEN, told_so, WAYS_OUT[Trouble.WRONG_CHAIN]))
+        found.append(Finding("chain", Health.BROKEN, told_so, WAYS_OUT[Trouble.WRONG_CHAIN]))
     elif not told.get("synced_to_chain"):
-        found.append(Finding("chain", Verdict.BROKEN, f"{network}, not synced", WAYS_OUT[Trouble.NOT_SYNCED]))
+        found.append(Finding("chain", Health.BROKEN, f"{network}, not synced", WAYS_OUT[Trouble.NOT_SYNCED]))
     else:
-        found.append(Finding("chain", Verdict.GOOD, f"{network}, synced"))
+        found.append(Finding("chain", Health.GOOD, f"{network}, synced"))
     if not any(bit in told.get("features", {}) for bit in _BLINDING):
         way_out = "take --protocol.no-route-blinding out of LND's settings"
-        found.append(Finding("route blinding", Verdict.BROKEN, "switched off in this LND", way_out))
+        found.append(Finding("route blinding", Health.BROKEN, "switched off in this LND", way_out))
     ahead = int(told.get("best_header_timestamp", 0)) - now
     if ahead > 2 * 3600:
         way_out = "set the clock of this machine"
-        found.append(Finding("clock", Verdict.BROKEN, f"{ahead} seconds behind the newest block", way_out))
+        found.append(Finding("clock", Health.BROKEN, f"{ahead} seconds behind the newest block", way_out))
     return found
 
 
@@ -78,9 +78,9 @@ def look_at_date(date: str, now: UnixSeconds) -> Finding | None:
         return None
     apart = round((theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)).timestamp()) - now
     if abs(apart) <= CLOCK_S_MAX:
-        return Finding("clock", Verdict.GOOD, f"within {CLOCK_S_MAX} seconds of LND's")
+        return Finding("clock", Health.GOOD, f"within {CLOCK_S_MAX} seconds of LND's")
     told = f"{abs(apart)} seconds {'behind' if apart > 0 else 'ahead of'} LND's"
-    return Finding("clock", Verdict.BROKEN, told, "set both clocks by NTP: invoices expire by them")
+    return Finding("clock", Health.BROKEN, told, "set both clocks by NTP: invoices expire by them")
 
 
 async def look_at_permissions(rest: LndRest) -> list[Finding]:
@@ -89,13 +89,13 @@ async def look_at_permissions(rest: LndRest) -> list[Finding]:
     found = [
         Finding(
             "permissions",
-            Verdict.WARNING if one.is_optional else Verdict.BROKEN,
+            Health.WARNING if one.is_optional else Health.BROKEN,
             f"the macaroon does not allow {one.uri}, which is needed {one.why}",
             _BAKE,
         )
         for one in missing
     ]
-    return found or [Finding("permissions", Verdict.GOOD, "the macaroon allows all that is needed")]
+    return found or [Finding("permissions", Health.GOOD, "the macaroon allows all that is needed")]
 
 
 async def look_at_channels(channels: Channels, *, hold: bool) -> Sequence[Finding]:
@@ -104,24 +104,24 @@ async def look_at_channels(channels: Channels, *, hold: bool) -> Sequence[Findin
     active = [one for one in listed if one["active"]]
     if not active:
         told = f"{len(listed)} channels, none of them up" if listed else "no channels"
-        return [Finding("channels", Verdict.BROKEN, told, "open a channel, or connect to the peers of those there are")]
+        return [Finding("channels", Health.BROKEN, told, "open a channel, or connect to the peers of those there are")]
     pays, gets = (sum(int(one[key]) for one in active) for key in ("local_balance", "remote_balance"))
     told = f"{len(active)} of {len(listed)} up; about {pays:,} sat to pay with, {gets:,} sat can be received"
-    found = [Finding("channels", Verdict.GOOD, told)]
+    found = [Finding("channels", Health.GOOD, told)]
     if not pays:
-        found.append(Finding("paying", Verdict.WARNING, "nothing can be paid", "open a channel of your own"))
+        found.append(Finding("paying", Health.WARNING, "nothing can be paid", "open a channel of your own"))
     if not gets:
-        found.append(Finding("receiving", Verdict.WARNING, "nothing can be received", "have a channel opened to you"))
+        found.append(Finding("receiving", Health.WARNING, "nothing can be received", "have a channel opened to you"))
         return found
     edges = await channels.inbound_edges()
     if edges:
         how = "held until claimed" if hold else "claimed by LND as they arrive"
         found.append(
-            Finding("receiving", Verdict.GOOD, f"payment paths begin at {len(edges)} peers; payments are {how}")
+            Finding("receiving", Health.GOOD, f"payment paths begin at {len(edges)} peers; payments are {how}")
         )
     else:
         told = "no peer forwards in blinded routes: payers see your node's id in invoices"
-        found.append(Finding("receiving", Verdict.WARNING, told, "have a channel with an announced node that does"))
+        found.append(Finding("receiving", Health.WARNING, told, "have a channel with an announced node that does"))
     return found
 
 

@@ -16,6 +16,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,16 @@ UP_S_MAX: Final = 30.0
 _NOBODY: Final = 65534
 _FAST: Final = ("fsync=off", "full_page_writes=off", "shared_buffers=32MB")
 
+_WATCH: Final = """
+import os, signal, sys
+from pathlib import Path
+sys.stdin.read()
+server = Path("/proc") / sys.argv[1] / "cmdline"
+if server.exists() and sys.argv[2].encode() in server.read_bytes():
+    os.kill(int(sys.argv[1]), signal.SIGQUIT)
+"""
+"""Ends a server whose tests were killed: nobody holds the other end of its pipe any more."""
+
 
 class PostgresServer:
     """A running server, and empty databases on it."""
@@ -40,6 +51,7 @@ class PostgresServer:
         self._data = folder / "data"
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
 
     def set_up(self) -> None:
         """Make the server's files."""
@@ -63,6 +75,8 @@ class PostgresServer:
         with (self.folder / "log").open("ab") as log:
             command = [self._programs / "postgres", *options]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_as_nobody())
+        watch = [sys.executable, "-c", _WATCH, str(self._process.pid), str(self._data)]
+        self._watcher = subprocess.Popen(watch, stdin=subprocess.PIPE, start_new_session=True)
         until = time.monotonic() + UP_S_MAX
         while True:
             try:
@@ -86,6 +100,9 @@ class PostgresServer:
             self._process.send_signal(how)
             self._process.wait(30)
             self._process = None
+        if self._watcher is not None:
+            self._watcher.communicate(timeout=30)
+            self._watcher = None
 
     @property
     def log(self) -> str:

@@ -70,5 +70,5 @@ async def test_a_refusal_of_an_older_request_is_none_of_the_one_that_waits_now()
         assert (waiting.phase, waiting.next_counter) == (Phase.REQUESTING, 1)
         error = write_invoice_error("too late [Q16]").to_bytes()
         late = MessageContents(ContentsKind.INVOICE_ERROR, error)
-        await alice.payer.handle_answer(Delivered(late, None, path_id, alice.node_id), late, merchant.node_id)
+        await alice.payer.handle_answer(Delivered(late, None, path_id, alice.keyring.identity), late, merchant.node_id)
         assert outbound(alice, name) == waiting

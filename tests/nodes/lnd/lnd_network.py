@@ -30,7 +30,8 @@ COINBASE_SAT = 5_000_000_000
 CHANNEL_SAT = 2_000_000
 UTXOS = 4
 """So many channels can be opened before a block comes."""
-UP_S_MAX = 60.0
+UP_S_MAX = 180.0
+"""Patience, not speed: the machine may be busy with all the other tests."""
 
 T = TypeVar("T")
 

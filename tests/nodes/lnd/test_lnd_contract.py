@@ -20,7 +20,7 @@ from lnd_network import CHANNEL_SAT, Lnd, Network
 sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
 pytest.register_assert_rewrite("money_node")
 
-from money_node import PATIENCE_SECONDS, PRICE, MoneyNodeContract, Pair  # noqa: E402
+from money_node import PRICE, MoneyNodeContract, Pair  # noqa: E402
 
 from lnrecur.adapters.entropy import SystemEntropy  # noqa: E402
 from lnrecur.adapters.nodes.lnd import LndAccess, LndNode  # noqa: E402
@@ -31,6 +31,7 @@ from lnrecur.ports import FailureReason, ReceivedState, Rejected, SentState  # n
 from lnrecur.values import REGTEST, ZERO_MSAT, Msat, Point, UnixSeconds  # noqa: E402
 
 pytestmark = pytest.mark.slow
+PATIENCE_SECONDS = 60
 
 
 @dataclass
@@ -51,7 +52,8 @@ def adapter(lnd: Lnd, **extra: Any) -> LndNode:
 
 class TestLndNode(MoneyNodeContract):
     @pytest.fixture
-    async def pair(self, network: Network) -> AsyncIterator[Pair]:
+    async def pair(self, network: Network, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pair]:
+        monkeypatch.setattr("money_node.PATIENCE_SECONDS", PATIENCE_SECONDS)
         payer, payee = network["B"], network["C"]
 
         async def balances() -> tuple[Msat, Msat]:

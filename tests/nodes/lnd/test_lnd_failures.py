@@ -15,7 +15,7 @@ from helpers.daemons import assert_books_agree
 pytestmark = pytest.mark.slow
 
 PRICE_MSAT = 7_000_000
-OFFER = ("--amount", f"{PRICE_MSAT}msat", "--every", "1min", "--payments", "2", "--pay-after", "120s")
+OFFER = ("--amount", f"{PRICE_MSAT}msat", "--every", "1min", "--payments", "2", "--pay-after", "900s")
 SOON = "first=1s,factor=1,cap=1s,jitter=0"
 
 

@@ -86,14 +86,14 @@ async def payable(
 
 
 async def until(payee: MoneyNode, payment: PayOrder, state: ReceivedState) -> Msat:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (received := await payee.received(payment.payment_hash)).state is not state:
             await asyncio.sleep(0.02)
     return received.amount_msat
 
 
 async def ended(payer: MoneyNode, payment: PayOrder) -> Sent:
-    async with asyncio.timeout(70):
+    async with asyncio.timeout(120):
         return await payer.follow(payment.payment_hash)
 
 
@@ -176,7 +176,7 @@ async def test_a_channel_that_is_not_announced_receives_by_its_alias(
 
 async def private_edge(lnd: Lnd) -> InboundEdge:
     """B tells its terms for a private channel a moment late, and an adapter keeps for a while what it heard."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while True:
             async with adapter(lnd) as fresh:
                 for edge in await fresh.inbound_edges():

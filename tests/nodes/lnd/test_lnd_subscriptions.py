@@ -15,7 +15,7 @@ from helpers.daemons import assert_books_agree
 pytestmark = pytest.mark.slow
 
 PRICE_MSAT = 10_000_123
-PRICE = ("--amount", f"{PRICE_MSAT}msat", "--every", "3s", "--pay-before", "2s", "--pay-after", "60s")
+PRICE = ("--amount", f"{PRICE_MSAT}msat", "--every", "3s", "--pay-before", "2s", "--pay-after", "300s")
 
 
 @pytest.mark.parametrize("payer", ["A", "B"])
@@ -41,7 +41,7 @@ def test_three_periods_are_paid_then_cancelled_and_the_channels_agree_with_the_b
         subscription = alice.ask("subscribe", offer, "--yes")["id"]
         wait_until(lambda: alice.subscription(subscription)["payments"] >= 3, f"three payments by {payer}")
         alice.ask("subscriptions", "cancel", subscription)
-        ended = alice.wait_for_phase(subscription, "cancelled", 30)
+        ended = alice.wait_for_phase(subscription, "cancelled", 90)
         paid, fees = ended["payments"], ended["fees_msat"]
         assert_books_agree(merchant, alice, subscription, paid)
         moved = {name: after - before[name] for name, after in network.balances().items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -100,7 +101,7 @@ def simulate(
     if picture is not None and subscription >= subscriptions:
         raise UsageError(f"--subscription: there are {subscriptions}, numbered from 0", field="subscription")
     wanted = None if picture is None else _about(subscription)
-    with _progress() as tell:
+    with _progress() as tell, _seldom_collecting():
         report = simulate_world(scale, progress=tell, wanted=wanted)
     if picture is not None:
         picture.write_text(_picture(report, subscription), encoding="utf-8")
@@ -109,6 +110,17 @@ def simulate(
     else:
         _show(report)
     context.exit(0 if report.kept else EXIT_FAILED)
+
+
+@contextmanager
+def _seldom_collecting() -> Iterator[None]:
+    """A world keeps nearly all it makes; to look through it for garbage again and again took an eighth of the time."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _about(slot: int) -> Wanted:

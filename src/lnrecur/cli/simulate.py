@@ -97,11 +97,10 @@ def simulate(
     looked for, its trace is printed, and the exit code is 1.
     """
     scale = Scale(seed, max(1, round(years * YEAR)), subscriptions, parse_faults(faults), on_disk=store == "sqlite")
-    logging.getLogger("lnrecur").setLevel(logging.CRITICAL + 1)  # trouble is what is wanted here
     if picture is not None and subscription >= subscriptions:
         raise UsageError(f"--subscription: there are {subscriptions}, numbered from 0", field="subscription")
     wanted = None if picture is None else _about(subscription)
-    with _progress() as tell, _seldom_collecting():
+    with _progress() as tell, _trouble_untold(), _seldom_collecting():
         report = simulate_world(scale, progress=tell, wanted=wanted)
     if picture is not None:
         picture.write_text(_picture(report, subscription), encoding="utf-8")
@@ -110,6 +109,18 @@ def simulate(
     else:
         _show(report)
     context.exit(0 if report.kept else EXIT_FAILED)
+
+
+@contextmanager
+def _trouble_untold() -> Iterator[None]:
+    """Trouble is what is wanted here: nobody has to read of it in the log."""
+    log = logging.getLogger("lnrecur")
+    before = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 @contextmanager

@@ -69,12 +69,10 @@ def check_invoice(state: Outbound, data: bytes, now: UnixSeconds) -> tuple[Verif
         raise InvoiceRefused(f"the payee's invoice is refused: {error}", rule) from error
     if int.from_bytes(verified.invoice_features or b"", "big") & _MPP_COMPULSORY:
         raise InvoiceRefused("invoice_features: it must be paid in several parts, and we pay in one", "BI14")
-    if verified.invoice_amount == 0:
-        raise InvoiceRefused("invoice_amount: nothing can be paid with 0 msat")
     if now > verified.expires_at:
         raise InvoiceRefused(f"the invoice expired at {verified.expires_at}, it is {now}", "BI13")
     if state.one_off:
-        return verified, None
+        return _some_amount(verified), None
     basetime = _basetime(state, verified, now)
     try:
         start_of(state.recurrence, basetime, state.next_index)
@@ -84,7 +82,14 @@ def check_invoice(state: Outbound, data: bytes, now: UnixSeconds) -> tuple[Verif
     if state.basetime is None and state.next_counter and now < window.opens:  # others made the payments before it
         told = f"period {state.next_index} can be paid from {window.opens}, it is {now}"
         raise InvoiceRefused(f"invoice_recurrence_basetime is {basetime}, so {told}", "T8")
-    return verified, basetime
+    return _some_amount(verified), basetime
+
+
+def _some_amount(invoice: VerifiedInvoice) -> VerifiedInvoice:
+    """No rule forbids an invoice for nothing; it comes last, so that a rule that is broken too is named."""
+    if invoice.invoice_amount == 0:
+        raise InvoiceRefused("invoice_amount: nothing can be paid with 0 msat")
+    return invoice
 
 
 def _asked(offer: Offer, signer: Point) -> Point:

@@ -1,7 +1,9 @@
 """Whole worlds: the same seed gives the same story to the byte, whatever it is run on; the command tells it."""
 
 import asyncio
+import gc
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -97,6 +99,12 @@ def test_the_command_answers_a_machine_with_one_document() -> None:
     told = json.loads(ran.stdout)
     assert (told["kept"], told["breach"], told["trace"], told["seed"]) == (True, None, [], 3)
     assert told["payments"] == told["happened"]["payments"] > 0
+
+
+def test_the_command_leaves_log_and_garbage_collector_as_they_were() -> None:
+    before = logging.getLogger("lnrecur").level, gc.get_threshold()
+    CliRunner().invoke(main, "simulate --seed 3 --years 0.05 --subscriptions 1")
+    assert (logging.getLogger("lnrecur").level, gc.get_threshold()) == before
 
 
 def test_the_command_refuses_what_it_cannot_read_with_exit_code_2() -> None:

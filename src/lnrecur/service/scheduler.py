@@ -169,6 +169,9 @@ class Scheduler:
             self._manager.effect_done(entry.id)
 
     async def _sleep(self, wake_at: UnixSeconds | None) -> None:
+        if self._poked.is_set():  # by the turn just made, as a rule: others get theirs, and we look again
+            await asyncio.sleep(0)
+            return
         now = self._clock.now()
         latest = now + self._nap_s_max
         until = latest if wake_at is None else min(wake_at, latest)

@@ -39,10 +39,13 @@ class Trace:
         """How many events the digest has eaten."""
         self._digest = hashlib.sha256()
 
+    def wants(self, node: str, slots: tuple[int, ...]) -> bool:
+        """Whether lines of this node about these slots are kept."""
+        return self.wanted is not None and self.wanted(node, slots)
+
     def add(self, line: Line) -> None:
-        """Keep a line, if it is wanted."""
-        if self.wanted is not None and self.wanted(line.node, line.slots):
-            self.lines.append(line)
+        """Keep a line."""
+        self.lines.append(line)
 
     def digest_of(self, node: str, event: StoredEvent) -> None:
         """An event enters the digest."""

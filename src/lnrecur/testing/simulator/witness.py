@@ -79,8 +79,9 @@ class Witness:
             raise self.breach
 
     def note(self, node: str, kind: str, told: str, slots: tuple[int, ...] = (), **data: str | int | None) -> None:
-        """A line of the trace."""
-        self.trace.add(Line(self.facts.now, node, kind, told, slots, data))
+        """A line of the trace, if it is wanted."""
+        if self.trace.wants(node, slots):
+            self.trace.add(Line(self.facts.now, node, kind, told, slots, data))
 
     # --- what the parts show -----------------------------------------------------------------------------------------
 

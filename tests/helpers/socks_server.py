@@ -17,14 +17,20 @@ class SocksServer:
     asked: list[tuple[str, str, int]] = field(default_factory=list)
     refuse_with: int = 0
     silent: bool = False
+    serving: set[asyncio.Task[None]] = field(default_factory=set)
+    """Held, since the event loop does not: a task that only waits for its own sockets may be collected with them."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.serving.add(task)
         try:
             await self._serve(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             return
         finally:
             writer.close()
+            self.serving.discard(task)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.silent:
@@ -76,3 +82,6 @@ async def socks_server(names: Mapping[str, str] | None = None) -> AsyncIterator[
     async with server:
         yield told
         server.close()
+        for task in (left := list(told.serving)):
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)

@@ -15,7 +15,6 @@ from lnrecur.daemon.http.reading import body_of, only_one
 from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.service.assembly import Services
 
-EVENTS_MAX = 1000
 _URI = "lightning:"
 
 
@@ -119,8 +118,7 @@ class PayerRoutes:
     async def payment(self, request: Request) -> Response:
         """GET /v1/payments/{id}: a single payment that we ordered, with its events."""
         state = self._ordered(request)
-        found = [shapes.event_shape(event) for event in self._manager.events(0, EVENTS_MAX, state.recurrence_id)]
-        return JSONResponse({**self._one_off(state), "events": found})
+        return JSONResponse({**self._one_off(state), "events": shapes.events_of(self._manager, state.recurrence_id)})
 
     async def cancel_payment(self, request: Request) -> Response:
         """POST /v1/payments/{id}/cancel."""

@@ -28,7 +28,6 @@ WAIT_S_MAX: Final = 30
 WAIT_ASKED_MAX: Final = 3600
 """Longest wait that may be asked for; whoever asks for more than `WAIT_S_MAX` is answered earlier, and asks again."""
 _WAIT_STEP_S: Final = 0.1
-_URI: Final = "lightning:"
 
 
 class Routes:
@@ -100,7 +99,7 @@ class Routes:
         shape = only_one(self._all(), lambda shape: shape["id"], request, "subscription")
         subject = bytes.fromhex(shape["id"])
         shape["book"] = [shapes.payment_shape(payment) for payment in self._manager.payments(subject)]
-        return JSONResponse({**shape, "events": self._events_of(subject)})
+        return JSONResponse({**shape, "events": shapes.events_of(self._manager, subject)})
 
     def _all(self) -> list[shapes.Shape]:
         offers = {record.offer_id: Offer.from_bytes(record.offer) for record in self._manager.offers()}
@@ -109,14 +108,6 @@ class Routes:
             for state in self._manager.inbounds()
             if state.recurring  # a single payment is no subscription: see /v1/payments
         ]
-
-    def _events_of(self, subject: bytes) -> list[shapes.Shape]:
-        found: list[shapes.Shape] = []
-        after = 0
-        while batch := self._manager.events(after, EVENTS_MAX, subject):
-            found += [shapes.event_shape(event) for event in batch]
-            after = batch[-1].id
-        return found
 
     # --- books and events --------------------------------------------------------------------------------------------
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from lnrecur.bolt12.offer import Offer
-from lnrecur.ports import BookedPayment, OfferRecord, Role, StoredEvent
+from lnrecur.ports import BookedPayment, OfferRecord, RecurrenceManager, Role, StoredEvent
 from lnrecur.recurrence.effects import Facts
 from lnrecur.recurrence.event_objects import ObjectType
 from lnrecur.recurrence.inbound_model import Inbound
@@ -14,6 +14,7 @@ from lnrecur.recurrence.rates import Conversion
 from lnrecur.recurrence.words import recurrence_in_words, rfc3339
 
 Shape = dict[str, Any]
+_EVENTS_AT_ONCE: Final = 1000
 
 
 def at(moment: int | None) -> str | None:
@@ -126,3 +127,13 @@ def _facts_shape(facts: Facts) -> Shape:
         name: at(fact) if kinds[name].endswith("_at") and isinstance(fact, int) else fact
         for name, fact in facts.items()
     }
+
+
+def events_of(manager: RecurrenceManager, subject: bytes) -> list[Shape]:
+    """All events of one subscription, payment or offer, in order."""
+    found: list[Shape] = []
+    after = 0
+    while batch := manager.events(after, _EVENTS_AT_ONCE, subject):
+        found += [event_shape(event) for event in batch]
+        after = batch[-1].id
+    return found

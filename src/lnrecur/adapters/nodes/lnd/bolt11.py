@@ -34,7 +34,6 @@ _FEATURES: Final = 5
 _EXPIRY: Final = 6
 _DESCRIPTION: Final = 13
 _BLINDED_PATH: Final = 20
-_FIELD_DIGITS_MAX: Final = 1023
 DESCRIPTION_MAX: Final = 639
 """Bytes of a field's value: 1,023 digits of five bits."""
 PATH_MAX: Final = 639

@@ -9,7 +9,6 @@ pass through the node; whoever does not want to allow it leaves it out of the ma
 from __future__ import annotations
 
 import base64
-import logging
 from dataclasses import replace
 from typing import Final
 
@@ -25,7 +24,6 @@ from lnrecur.values import Msat, NodeId, Point, ShortChannelId
 from lnrecur.wire.blinded_path import ChannelDirection
 from lnrecur.wire.errors import WireError
 
-_LOG = logging.getLogger("lnrecur.lnd")
 _OWN_HOPS_MAX: Final = 8
 
 

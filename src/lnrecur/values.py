@@ -40,6 +40,8 @@ ShortChannelId = NewType("ShortChannelId", int)
 RecurrenceId = NewType("RecurrenceId", bytes)
 """32 bytes that name an outbound subscription of ours."""
 
+ID_SIZE: Final = 32
+"""Length of the ids of offers and subscriptions, in bytes."""
 MSAT_PER_SAT: Final = 1000
 ZERO_MSAT: Final = Msat(0)
 
@@ -58,3 +60,11 @@ def chain_name(chain: ChainHash) -> str:
         if known == chain:
             return name
     return chain.hex()
+
+
+def ids_beginning_with(digits: str) -> tuple[bytes, bytes] | None:
+    """The lowest and the highest id that begins with these hexadecimal digits; None where no id can."""
+    size = 2 * ID_SIZE
+    if len(digits) > size or not all(digit in "0123456789abcdefABCDEF" for digit in digits):
+        return None
+    return bytes.fromhex(digits.ljust(size, "0")), bytes.fromhex(digits.ljust(size, "f"))

@@ -7,6 +7,7 @@ another manager on the same store at each call. Nothing here looks inside them.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,8 @@ from lnrecur.ports import (
     Change,
     Conflict,
     OfferRecord,
+    Ordered,
+    OrderKey,
     RecurrenceManager,
     Role,
     Stored,
@@ -327,6 +330,88 @@ class RecurrenceManagerContract:
         assert list(manager.outbounds(asking=True)) == [asking, full_outbound_state()]
         manager.commit_outbound(Change(outbound_state(2), 1, NOW))
         assert list(manager.outbounds(asking=True)) == [full_outbound_state()]
+
+    def test_what_we_pay_is_found_by_the_beginning_of_its_id(self, manager: RecurrenceManager) -> None:
+        ids = {name: RecurrenceId(bytes.fromhex(name.ljust(64, fill))) for name, fill in
+               (("a1", "0"), ("a2", "f"), ("a20", "1"), ("b", "f"))}  # fmt: skip
+        single = {name: name == "a20" for name in ids}
+        for name, recurrence_id in ids.items():
+            note = Terms(payer_note='"one_off":true')
+            manager.commit_outbound(new(outbound_state(terms=note, recurrence_id=recurrence_id, one_off=single[name])))
+
+        def found(digits: str, *, one_off: bool = False, limit: int = 9) -> list[RecurrenceId]:
+            return [s.recurrence_id for s in manager.find_outbounds(digits, one_off=one_off, limit=limit)]
+
+        assert found("a") == [ids["a1"], ids["a2"]]
+        assert found("a", limit=1) == [ids["a1"]]
+        assert found("A2") == found("a2f") == found(ids["a2"].hex()) == [ids["a2"]]
+        assert found("a2", one_off=True) == [ids["a20"]]
+        assert found("b", one_off=True) == found("c") == found("a3") == []
+        assert found("x") == found("a 1") == found(ids["a1"].hex() + "0") == []
+        assert found("") == [ids["a1"], ids["a2"], ids["b"]]
+
+    def test_what_we_are_paid_is_found_by_the_beginning_of_its_id(self, manager: RecurrenceManager) -> None:
+        states = sorted((inbound_state(number) for number in range(20)), key=lambda state: state.subscription_id)
+        single = replace(inbound_state(21), recurring=False, payer_note='"recurring":true')
+        for state in (*states, single):
+            manager.commit_inbound(new(state))
+        assert list(manager.find_inbounds("", limit=30)) == states
+        assert list(manager.find_inbounds("", limit=3)) == states[:3]
+        for state in states:
+            digits = state.subscription_id.hex()
+            assert list(manager.find_inbounds(digits)) == [state]
+            begin_so = [one for one in states if one.subscription_id.hex().startswith(digits[:1])]
+            assert list(manager.find_inbounds(digits[:1], limit=30)) == begin_so
+        assert list(manager.find_inbounds(single.subscription_id.hex())) == []
+        assert list(manager.find_inbounds("g")) == []
+
+    # --- orders ------------------------------------------------------------------------------------------------------
+
+    def test_what_was_ordered_is_found_by_the_key_of_the_order(self, manager: RecurrenceManager) -> None:
+        state, order = outbound_state(), OrderKey("my key ~1", sha256(b"an order"))
+        assert manager.ordered(order.key) is None
+        manager.commit_outbound(new(state, order=order))
+        assert manager.ordered(order.key) == Ordered(state.recurrence_id, order.digest)
+        assert manager.ordered("my key ~") is None
+
+    def test_an_order_that_was_given_already_is_a_conflict_and_nothing_is_stored(
+        self, manager: RecurrenceManager
+    ) -> None:
+        order = OrderKey("key", sha256(b"an order"))
+        manager.commit_outbound(new(outbound_state(1), order=order))
+        before = everything(manager)
+        for digest in (order.digest, sha256(b"another")):
+            again = new(outbound_state(2), *EVERY_EFFECT, order=OrderKey("key", digest), events=(Emit("a.b"),))
+            with pytest.raises(Conflict):
+                manager.commit_outbound(again)
+        assert everything(manager) == before
+        assert manager.ordered("key") == Ordered(outbound_state(1).recurrence_id, order.digest)
+
+    def test_the_key_of_an_order_that_came_to_nothing_is_free(self, manager: RecurrenceManager) -> None:
+        manager.commit_outbound(new(outbound_state(1)))
+        with pytest.raises(Conflict):
+            manager.commit_outbound(new(outbound_state(1), order=OrderKey("key", sha256(b"1"))))
+        assert manager.ordered("key") is None
+        manager.commit_outbound(new(outbound_state(2), order=OrderKey("key", sha256(b"2"))))
+        assert manager.ordered("key") == Ordered(outbound_state(2).recurrence_id, sha256(b"2"))
+
+    def test_what_takes_the_place_of_another_begins_with_its_end_or_not_at_all(
+        self, manager: RecurrenceManager
+    ) -> None:
+        old, successor = outbound_state(1), outbound_state(2, wake_at=later(9))
+        manager.commit_outbound(new(old))
+        before = everything(manager)
+        with pytest.raises(Conflict):
+            manager.commit_outbound(Change(old, 7, NOW, begins=successor))
+        assert everything(manager) == before
+        ended = outbound_state(1, phase=outbound_model.Phase.LAPSED)
+        manager.commit_outbound(Change(ended, 1, NOW, begins=successor))
+        assert manager.outbound(successor.recurrence_id) == Stored(successor, 1)
+        assert list(manager.due_outbounds(later(9), 9)) == [successor.recurrence_id]
+        before = everything(manager)
+        with pytest.raises(Conflict):
+            manager.commit_outbound(Change(old, 2, NOW, begins=successor))
+        assert everything(manager) == before
 
     @pytest.mark.parametrize("phase", inbound_model.Phase)
     def test_an_inbound_state_of_every_phase_can_be_stored(
@@ -709,6 +794,30 @@ class SharedStoreContract(RecurrenceManagerContract):
         with pytest.raises(Conflict):
             other.commit_inbound(new(inbound_state(payer_note="other")))
         assert [state.payer_note for state in other.inbounds()] == ["one"]
+
+    def test_of_many_that_give_one_order_at_once_only_one_creates_a_subscription(
+        self, open_manager: Callable[[], RecurrenceManager]
+    ) -> None:
+        order, workers = OrderKey("key", sha256(b"an order")), 4
+        managers = [open_manager() for _ in range(workers)]
+        ready, told = threading.Barrier(workers), []
+
+        def give(number: int) -> None:
+            ready.wait()
+            try:
+                managers[number].commit_outbound(new(outbound_state(number), order=order))
+                told.append("stored")
+            except Conflict:
+                told.append("conflict")
+
+        threads = [threading.Thread(target=give, args=(number,)) for number in range(workers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(told) == ["conflict"] * (workers - 1) + ["stored"]
+        [stored] = managers[0].outbounds()
+        assert managers[1].ordered("key") == Ordered(stored.recurrence_id, order.digest)
 
     def test_two_managers_number_one_log_and_share_one_outbox(
         self, open_manager: Callable[[], RecurrenceManager]

@@ -8,7 +8,7 @@ write names the version it is based on, and what may exist only once is unique i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
@@ -96,11 +96,31 @@ class BookedPayment:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderKey:
+    """What a client calls an order, so that it counts once however often it is given.
+
+    `digest` is SHA-256 over what was ordered.
+    """
+
+    key: str
+    digest: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """What was made for the key of an order, and the digest of the order."""
+
+    recurrence_id: RecurrenceId
+    digest: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Change(Generic[S]):
     """What one step did: all of it is stored, or nothing.
 
     `version` is that of the state the step started from, None for a new one. `receipt_cursor` is the money node's
-    cursor behind the receipt that was handled, if the step handled one.
+    cursor behind the receipt that was handled, if the step handled one. `order` is the key under which a client ordered
+    a new subscription of ours; `begins` another new one, which takes the place of this one.
     """
 
     state: S
@@ -110,6 +130,8 @@ class Change(Generic[S]):
     events: tuple[Emit, ...] = ()
     bookings: tuple[Book, ...] = ()
     receipt_cursor: str | None = None
+    order: OrderKey | None = None
+    begins: Outbound | None = None
 
 
 class RecurrenceManager(Protocol):
@@ -153,6 +175,18 @@ class RecurrenceManager(Protocol):
         """All subscriptions that we pay, oldest first; or those only whose request waits for an answer."""
         ...
 
+    def find_outbounds(self, digits: str, *, one_off: bool, limit: int = 2) -> Sequence[Outbound]:
+        """Some whose ids begin with these hexadecimal digits: subscriptions that we pay, or single payments."""
+        ...
+
+    def find_inbounds(self, digits: str, limit: int = 2) -> Sequence[Inbound]:
+        """Some subscriptions that we are paid (no single payments) whose ids begin with these hexadecimal digits."""
+        ...
+
+    def ordered(self, key: str) -> Ordered | None:
+        """What was ordered under this key."""
+        ...
+
     def commit_inbound(self, change: Change[Inbound]) -> Sequence[OutboxEntry]:
         """Store a payee's step; answers its effects as they stand in the outbox.
 
@@ -166,7 +200,7 @@ class RecurrenceManager(Protocol):
         """Store a payer's step; answers its effects as they stand in the outbox.
 
         Raises:
-            Conflict: the state was changed by somebody else.
+            Conflict: the state was changed by somebody else, what it begins exists, or its order was given already.
             AlreadyPaid: a booking exists already.
         """
         ...

@@ -6,27 +6,27 @@ It is not thread-safe; one event loop may share it.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from itertools import islice, takewhile
-from typing import Generic, TypeVar
+from itertools import islice
+from typing import TypeVar
 
 from lnrecur.ports import (
-    AlreadyPaid,
     BookedPayment,
     Change,
     Conflict,
     OfferRecord,
+    Ordered,
     OutboxEntry,
     Role,
     Stored,
     StoredEvent,
 )
-from lnrecur.recurrence.effects import Book, Emit
+from lnrecur.recurrence.effects import Emit
 from lnrecur.recurrence.event_objects import Objects, subscription_objects
 from lnrecur.recurrence.inbound_model import Inbound, subscription_id
 from lnrecur.recurrence.outbound_model import Outbound
+from lnrecur.testing.memory_states import Books, States
 from lnrecur.testing.memory_workers import MemoryWorkers
 from lnrecur.values import OfferId, Point, RecurrenceId, UnixSeconds
 
@@ -39,13 +39,14 @@ class MemoryRecurrenceManager(MemoryWorkers):
     def __init__(self) -> None:
         super().__init__()
         self._offers: dict[OfferId, OfferRecord] = {}
-        self._inbound = _States[Inbound]()
-        self._outbound = _States[Outbound]()
+        self._inbound = States[Inbound]()
+        self._outbound = States[Outbound]()
         self._outbox: dict[int, OutboxEntry] = {}
         self._outbox_ids = 0
         self._events: list[StoredEvent] = []
         self._sequences: dict[bytes, int] = {}
-        self._books = _Books()
+        self._books = Books()
+        self._orders: dict[str, Ordered] = {}
         self._cursor: str | None = None
 
     # --- offers ------------------------------------------------------------------------------------------------------
@@ -96,6 +97,18 @@ class MemoryRecurrenceManager(MemoryWorkers):
         """All subscriptions that we pay, oldest first; or those only whose request waits for an answer."""
         return [state for state in self._outbound.all() if not asking or state.request is not None]
 
+    def find_outbounds(self, digits: str, *, one_off: bool, limit: int = 2) -> Sequence[Outbound]:
+        """Some whose ids begin with these hexadecimal digits: subscriptions that we pay, or single payments."""
+        return [state for state in self._outbound.find(digits) if state.one_off is one_off][:limit]
+
+    def find_inbounds(self, digits: str, limit: int = 2) -> Sequence[Inbound]:
+        """Some subscriptions that we are paid (no single payments) whose ids begin with these hexadecimal digits."""
+        return [state for state in self._inbound.find(digits) if state.recurring][:limit]
+
+    def ordered(self, key: str) -> Ordered | None:
+        """What was ordered under this key."""
+        return self._orders.get(key)
+
     def commit_inbound(self, change: Change[Inbound]) -> Sequence[OutboxEntry]:
         """Store a payee's step; answers its effects as they stand in the outbox.
 
@@ -115,13 +128,20 @@ class MemoryRecurrenceManager(MemoryWorkers):
         """Store a payer's step; answers its effects as they stand in the outbox.
 
         Raises:
-            Conflict: the state was changed by somebody else.
+            Conflict: the state was changed by somebody else, what it begins exists, or its order was given already.
             AlreadyPaid: a booking exists already.
         """
         self._check()
-        subject = change.state.recurrence_id
+        subject, order, begins = change.state.recurrence_id, change.order, change.begins
         self._outbound.check(subject, change.version)
         self._books.check(Role.PAYER, subject, change.bookings)
+        if order is not None and order.key in self._orders:
+            raise Conflict("this order was given already")
+        if begins is not None:
+            self._outbound.check(begins.recurrence_id, None)
+            self._outbound.put(begins.recurrence_id, begins)
+        if order is not None:
+            self._orders[order.key] = Ordered(subject, order.digest)
         self._outbound.put(subject, change.state)
         self._claimed.discard(change.state.recurrence_id)
         return self._record(Role.PAYER, subject, change)
@@ -240,73 +260,3 @@ class MemoryRecurrenceManager(MemoryWorkers):
         """The books, of one subscription or of all, in the order of settlement."""
         wanted = self._books.booked if subject is None else self._books.of_subject.get(subject, ())
         return sorted(wanted, key=lambda booked: booked.booking.settled_at)
-
-
-class _States(Generic[_S]):
-    """States by subject, in the order in which they were first stored, and by the moment they wait for."""
-
-    def __init__(self) -> None:
-        self._stored: dict[bytes, Stored[_S]] = {}
-        self._places: dict[bytes, int] = {}
-        self._waiting: list[tuple[int, int, bytes]] = []
-
-    def get(self, subject: bytes) -> Stored[_S] | None:
-        return self._stored.get(subject)
-
-    def __len__(self) -> int:
-        return len(self._stored)
-
-    def all(self) -> list[_S]:
-        return [stored.state for stored in self._stored.values()]
-
-    def check(self, subject: bytes, version: int | None) -> None:
-        """Raise Conflict unless `version` is the one that is stored."""
-        stored = self._stored.get(subject)
-        if version != (None if stored is None else stored.version):
-            raise Conflict(f"{subject.hex()} is not in version {version}")
-
-    def waiting(self) -> Iterator[_S]:
-        """Those with a wake_at, the earliest first."""
-        return (self._stored[subject].state for _, _, subject in self._waiting)
-
-    def due(self, now: int) -> Iterator[_S]:
-        """Those whose wake_at has come, longest due first."""
-        return takewhile(lambda state: state.wake_at is not None and state.wake_at <= now, self.waiting())
-
-    def put(self, subject: bytes, state: _S) -> None:
-        stored = self._stored.get(subject)
-        place = self._places.setdefault(subject, len(self._places))
-        if stored is not None and stored.state.wake_at is not None:
-            del self._waiting[bisect_left(self._waiting, (stored.state.wake_at, place))]
-        if state.wake_at is not None:
-            insort(self._waiting, (state.wake_at, place, subject))
-        self._stored[subject] = Stored(state, 1 if stored is None else stored.version + 1)
-
-
-class _Books:
-    """The books, and what may be in them only once."""
-
-    def __init__(self) -> None:
-        self.booked: list[BookedPayment] = []
-        self.of_subject: dict[bytes, list[BookedPayment]] = {}
-        self._once: set[tuple[object, ...]] = set()
-
-    def check(self, role: Role, subject: bytes, bookings: Sequence[Book]) -> None:
-        """Raise AlreadyPaid unless all of them can be booked."""
-        once = [key for booking in bookings for key in _once(role, subject, booking)]
-        if len(set(once)) < len(once) or not self._once.isdisjoint(once):
-            raise AlreadyPaid(f"a payment of {subject.hex()} is booked already")
-
-    def add(self, role: Role, subject: bytes, bookings: Sequence[Book]) -> None:
-        """Book what was checked."""
-        for booking in bookings:
-            booked = BookedPayment(role, subject, booking)
-            self.booked.append(booked)
-            self.of_subject.setdefault(subject, []).append(booked)
-            self._once.update(_once(role, subject, booking))
-
-
-def _once(role: Role, subject: bytes, booking: Book) -> list[tuple[object, ...]]:
-    """What of a booking may be in the books only once."""
-    payment_hash = (role, booking.payment_hash)
-    return [payment_hash] if booking.surplus else [payment_hash, (role, subject, booking.counter)]

@@ -12,9 +12,18 @@ from sqlalchemy import Column, Connection, Insert, Update, bindparam, func, inse
 
 from lnrecur.adapters.store import rows
 from lnrecur.adapters.store.errors import duplicate_means
-from lnrecur.adapters.store.schema import RECEIPT_CURSOR_KEY, events, inbound, outbound, outbox, payments, settings
+from lnrecur.adapters.store.schema import (
+    RECEIPT_CURSOR_KEY,
+    events,
+    inbound,
+    orders,
+    outbound,
+    outbox,
+    payments,
+    settings,
+)
 from lnrecur.adapters.transactions import EVENTS_LOCK, POSTGRESQL
-from lnrecur.ports import AlreadyPaid, Change, Conflict, OutboxEntry, Role
+from lnrecur.ports import AlreadyPaid, Change, Conflict, OrderKey, OutboxEntry, Role
 from lnrecur.recurrence.effects import Book, Emit, StoredEffect
 from lnrecur.recurrence.event_objects import Objects, subscription_objects
 from lnrecur.recurrence.inbound_model import Inbound
@@ -60,6 +69,16 @@ def save_state(db: Connection, table: _StateTable, subject: bytes, columns: rows
     based_on = {"based_on_subject": subject, "based_on_version": version}
     if db.execute(table.update, {"version": version + 1, "claimed_by": None, **columns, **based_on}).rowcount == 0:
         raise Conflict(f"{table.name} {subject.hex()} is not in version {version} any more")
+
+
+def save_order(db: Connection, order: OrderKey, subject: bytes) -> None:
+    """Keep what was made for the key of an order.
+
+    Raises:
+        Conflict: somebody else has used the key.
+    """
+    with duplicate_means(Conflict("this order was given already")):
+        db.execute(insert(orders).values(key=order.key, digest=order.digest, recurrence_id=subject))
 
 
 def save_records(

@@ -11,13 +11,13 @@ ask SQLite for its query plans.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from lnrecur.adapters.store import commits, rows
-from lnrecur.adapters.store.encoding import decode, decode_outbound, encode, encode_outbound
+from lnrecur.adapters.store.encoding import decode, decode_outbound
 from lnrecur.adapters.store.errors import is_duplicate, store_errors
 from lnrecur.adapters.store.schema import (
     RECEIPT_CURSOR_KEY,
@@ -25,6 +25,7 @@ from lnrecur.adapters.store.schema import (
     events,
     inbound,
     offers,
+    orders,
     outbound,
     outbox,
     payments,
@@ -37,6 +38,7 @@ from lnrecur.ports import (
     Change,
     Conflict,
     OfferRecord,
+    Ordered,
     OutboxEntry,
     Role,
     Stored,
@@ -45,11 +47,14 @@ from lnrecur.ports import (
 from lnrecur.recurrence.effects import Emit
 from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.outbound_model import Outbound
-from lnrecur.values import OfferId, Point, RecurrenceId, UnixSeconds
+from lnrecur.values import OfferId, Point, RecurrenceId, UnixSeconds, ids_beginning_with
 
 _OUTBOUND: Final = (outbound.c.detail, outbound.c.recurrence_id, outbound.c.offer)
 _HAS_REQUEST: Final = outbound.c.detail.contains('"request":{')
 """So that a start does not have to decode everything that is at rest."""
+_IS_ONE_OFF: Final = outbound.c.detail.contains('"one_off":true', autoescape=True)
+_RECURS: Final = inbound.c.detail.contains('"recurring":true')
+"""Quotes inside of texts are escaped in JSON, so nothing but these fields is found."""
 _EARLIEST: Final = (
     select(func.min(inbound.c.wake_at)).where(inbound.c.wake_at.is_not(None)),
     select(func.min(outbound.c.wake_at)).where(outbound.c.wake_at.is_not(None)),
@@ -134,6 +139,34 @@ class SqlRecurrenceManager(SqlWorkers):
             found = db.execute(wanted.where(_HAS_REQUEST) if asking else wanted).all()
         return [decode_outbound(*row) for row in found]
 
+    def find_outbounds(self, digits: str, *, one_off: bool, limit: int = 2) -> Sequence[Outbound]:
+        """Some whose ids begin with these hexadecimal digits: subscriptions that we pay, or single payments."""
+        bounds = ids_beginning_with(digits)
+        if bounds is None:
+            return []
+        wanted = select(*_OUTBOUND).where(
+            outbound.c.recurrence_id.between(*bounds), _IS_ONE_OFF if one_off else ~_IS_ONE_OFF
+        )
+        with self._reading() as db:
+            found = db.execute(wanted.order_by(outbound.c.recurrence_id).limit(limit)).all()
+        return [decode_outbound(*row) for row in found]
+
+    def find_inbounds(self, digits: str, limit: int = 2) -> Sequence[Inbound]:
+        """Some subscriptions that we are paid (no single payments) whose ids begin with these hexadecimal digits."""
+        bounds = ids_beginning_with(digits)
+        if bounds is None:
+            return []
+        wanted = select(inbound.c.detail).where(inbound.c.subject.between(*bounds), _RECURS)
+        with self._reading() as db:
+            found = db.execute(wanted.order_by(inbound.c.subject).limit(limit)).scalars().all()
+        return [decode(Inbound, detail) for detail in found]
+
+    def ordered(self, key: str) -> Ordered | None:
+        """What was ordered under this key."""
+        with self._reading() as db:
+            row = db.execute(select(orders).where(orders.c.key == key)).one_or_none()
+        return None if row is None else Ordered(RecurrenceId(row.recurrence_id), row.digest)
+
     def commit_inbound(self, change: Change[Inbound]) -> Sequence[OutboxEntry]:
         """Store a payee's step; answers its effects as they stand in the outbox.
 
@@ -141,17 +174,7 @@ class SqlRecurrenceManager(SqlWorkers):
             Conflict: the state was changed by somebody else.
             AlreadyPaid: a booking exists already.
         """
-        state = change.state
-        columns: dict[str, Any] = {
-            "offer_id": state.offer_id,
-            "payer_id": state.payer_id,
-            "phase": state.phase.value,
-            "next_counter": clamp(state.next_counter),
-            "received_msat": clamp(state.received_msat),
-            "wake_at": None if state.wake_at is None else clamp(state.wake_at),
-            "detail": encode(state),
-        }
-        subject = state.subscription_id
+        subject, columns = change.state.subscription_id, rows.inbound_columns(change.state)
         with self._writing() as db:
             commits.save_state(db, commits.INBOUND, subject, columns, change.version)
             self._tell_others(db, change)
@@ -161,21 +184,17 @@ class SqlRecurrenceManager(SqlWorkers):
         """Store a payer's step; answers its effects as they stand in the outbox.
 
         Raises:
-            Conflict: the state was changed by somebody else.
+            Conflict: the state was changed by somebody else, what it begins exists, or its order was given already.
             AlreadyPaid: a booking exists already.
         """
-        state = change.state
-        columns: dict[str, Any] = {
-            "phase": state.phase.value,
-            "next_counter": clamp(state.next_counter),
-            "paid_msat": clamp(state.paid_msat),
-            "wake_at": None if state.wake_at is None else clamp(state.wake_at),
-            "offer": state.offer_bytes,
-            "detail": encode_outbound(state),
-        }
-        subject = state.recurrence_id
+        subject, begins = change.state.recurrence_id, change.begins
+        columns = rows.outbound_columns(change.state)
         with self._writing() as db:
             commits.save_state(db, commits.OUTBOUND, subject, columns, change.version)
+            if change.order is not None:
+                commits.save_order(db, change.order, subject)
+            if begins is not None:
+                commits.save_state(db, commits.OUTBOUND, begins.recurrence_id, rows.outbound_columns(begins), None)
             self._tell_others(db, change)
             return commits.save_records(db, Role.PAYER, subject, change)
 

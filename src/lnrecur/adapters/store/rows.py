@@ -13,12 +13,15 @@ from lnrecur.adapters.store.encoding import (
     encode,
     encode_effect,
     encode_event,
+    encode_outbound,
 )
 from lnrecur.adapters.store.schema import clamp
 from lnrecur.ports import BookedPayment, OfferRecord, OutboxEntry, Role, StoredEvent
 from lnrecur.recurrence.effects import Book, Emit, StoredEffect
 from lnrecur.recurrence.event_objects import EventObject, unknown_object
+from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.offering import OfferPolicy, OfferStatus
+from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.recurrence.rates import Conversion, ExchangeRate
 from lnrecur.values import Msat, OfferId, PaymentHash, Preimage, UnixSeconds
 
@@ -53,6 +56,31 @@ def offer_record(row: Row[Any]) -> OfferRecord:
         status=OfferStatus(row.status),
         successor=row.successor,
     )
+
+
+def inbound_columns(state: Inbound) -> Columns:
+    """A subscription that we are paid, without its subject."""
+    return {
+        "offer_id": state.offer_id,
+        "payer_id": state.payer_id,
+        "phase": state.phase.value,
+        "next_counter": clamp(state.next_counter),
+        "received_msat": clamp(state.received_msat),
+        "wake_at": None if state.wake_at is None else clamp(state.wake_at),
+        "detail": encode(state),
+    }
+
+
+def outbound_columns(state: Outbound) -> Columns:
+    """A subscription that we pay, without its id."""
+    return {
+        "phase": state.phase.value,
+        "next_counter": clamp(state.next_counter),
+        "paid_msat": clamp(state.paid_msat),
+        "wake_at": None if state.wake_at is None else clamp(state.wake_at),
+        "offer": state.offer_bytes,
+        "detail": encode_outbound(state),
+    }
 
 
 def outbox_columns(role: Role, subject: bytes, effect: StoredEffect, at: UnixSeconds) -> Columns:

@@ -5,8 +5,8 @@ other columns of its row are copies of what the database itself must search, ord
 them. So a new field of a state needs no new column.
 
 What may exist only once is unique here and not only in the code, because other processes use the same tables: a payer
-of an offer, a recurrence_id, the number of an event of a subscription, a payment_hash on one side, a settled payment
-for a counter. A surplus payment (owed back) may stand beside the one that counts.
+of an offer, a recurrence_id, the key of an order, the number of an event of a subscription, a payment_hash on one side,
+a settled payment for a counter. A surplus payment (owed back) may stand beside the one that counts.
 
 Ids are AUTOINCREMENT: SQLite would otherwise give the id of the last deleted outbox entry to the next one, and an
 `effect_done` said twice would remove a deed that nobody did.
@@ -160,6 +160,15 @@ outbound: Final = Table(
     sqlite_autoincrement=True,
 )
 """Subscriptions that we pay."""
+
+orders: Final = Table(
+    "orders",
+    metadata,
+    Column("key", String(200), primary_key=True),
+    _sized("digest", _HASH_SIZE),
+    _sized("recurrence_id", _HASH_SIZE),
+)
+"""What clients ordered under keys of their own: the same order again makes no second subscription or payment."""
 
 for _wake_at in (inbound.c.wake_at, outbound.c.wake_at):
     Index(None, _wake_at, sqlite_where=_wake_at.is_not(None), postgresql_where=_wake_at.is_not(None))

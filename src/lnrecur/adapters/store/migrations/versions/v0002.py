@@ -1,4 +1,4 @@
-"""Pauses, offers that end or are replaced, rates in the books, a payee that watches its windows, and workers."""
+"""Pauses, offers that end, rates in the books, a payee that watches its windows, workers, and keys of orders."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ def upgrade() -> None:
     ):
         op.add_column("payments", column)
     _seat_workers()
+    _keep_orders()
 
 
 def _change_offers(before: sa.Table) -> None:
@@ -134,6 +135,23 @@ def _seat_workers() -> None:
     one = workers.c.messages
     sa.Index("uq_workers_one_for_messages", one, unique=True, sqlite_where=one, postgresql_where=one)
     workers.create(op.get_bind())
+
+
+def _keep_orders() -> None:
+    """Clients give their orders keys, so that an order given twice is one."""
+    orders = sa.Table(
+        "orders",
+        sa.MetaData(naming_convention=NAMES),
+        sa.Column("key", sa.String(200), primary_key=True),
+        _hash("digest"),
+        _hash("recurrence_id"),
+    )
+    orders.create(op.get_bind())
+
+
+def _hash(name: str) -> sa.Column[bytes]:
+    check = sa.CheckConstraint(f"length({name}) = 32", name=f"{name}_size")
+    return sa.Column(name, sa.LargeBinary, check, nullable=False)
 
 
 def _one_of(name: str, words: tuple[str, ...]) -> str:

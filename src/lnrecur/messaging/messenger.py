@@ -133,14 +133,14 @@ class Delivered:
         reply_path: where an answer may go.
         path_id: as whoever made the path wrote it. Only the owner of the path can tell whether it is genuine.
         addressed: the key that the sender took us for: the blinded key of the path's last hop where there is a
-            path_id, else our identity.
+            path_id, else our identity; None where a host opened the message and keeps that to itself.
         unknown: the records of odd types that we do not know.
     """
 
     contents: MessageContents | None
     reply_path: BlindedPath | None
     path_id: bytes | None
-    addressed: PrivateKey
+    addressed: PrivateKey | None
     unknown: tuple[TlvRecord, ...] = ()
 
 
@@ -297,11 +297,16 @@ class Messenger:
             raise DestinationIsOurselves("the destination is this node: there is nobody to send to")
         return node_id
 
-    def _along(self, path: BlindedPath, channels: Channels) -> MessageRoute:
-        """The hops of a path given to us. Those of ours at its beginning are taken off."""
+    def _as_given(self, path: BlindedPath, channels: Channels) -> MessageRoute:
+        """The hops of a path given to us."""
         if not path.hops:
             raise DestinationUnusable("the blinded path has no hops")
-        node, path_key, hops = _introduction(path, channels), path.first_path_key, path.hops
+        return MessageRoute(_introduction(path, channels), path.first_path_key, path.hops)
+
+    def _along(self, path: BlindedPath, channels: Channels) -> MessageRoute:
+        """The same, without the hops of ours at its beginning."""
+        route = self._as_given(path, channels)
+        node, path_key, hops = route.first_node, route.path_key, route.hops
         while node == self.node_id:
             if len(hops) == 1:
                 raise DestinationIsOurselves("the blinded path ends at this node: there is nobody to send to")

@@ -46,6 +46,7 @@ from lnrecur.ports.money import (
     Unavailable,
 )
 from lnrecur.ports.peers import (
+    Host,
     LinkError,
     LinkTotals,
     MessageRouter,
@@ -104,6 +105,7 @@ __all__ = [
     "Sent",
     "SentState",
     "Unavailable",
+    "Host",
     "LinkError",
     "LinkTotals",
     "MessageRouter",

@@ -128,3 +128,12 @@ class MessageRouter(Protocol):
     def channel_ends(self, channel: ShortChannelId) -> tuple[NodeId, NodeId] | None:
         """Both ends of a channel, the lesser node id first (BOLT 7's node_id_1), or None where it is unknown."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A node under whose id we speak: it sends for us, and tells us what arrives on paths of ours."""
+
+    node_id: NodeId
+    introductions: Callable[[], Sequence[NodeId]]
+    """Connected peers of it at which paths to us begin unless somebody chooses; empty: at the host itself."""

@@ -8,10 +8,13 @@ the 32-byte recurrence id, so restoring the seed restores them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
-from lnrecur.crypto.hashes import hmac_sha256
+from lnrecur.crypto.hashes import hmac_sha256, same_bytes
 from lnrecur.crypto.keys import PrivateKey, derive_key, derive_secret
 from lnrecur.values import Point, RecurrenceId
+
+_PATH_ID_HALF: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,8 @@ class PayerKeys:
 
     payer: PrivateKey
     _secret: bytes = field(repr=False)
+    _answers: bytes = field(repr=False)
+    """The same for all subscriptions of a seed; see `answers_key`."""
 
     @classmethod
     def derive(cls, seed: bytes, recurrence_id: RecurrenceId) -> PayerKeys:
@@ -27,6 +32,7 @@ class PayerKeys:
         return cls(
             derive_key(seed, "lnrecur payer key", recurrence_id),
             derive_secret(seed, "lnrecur payer metadata", recurrence_id),
+            answers_key(seed),
         )
 
     @property
@@ -39,9 +45,28 @@ class PayerKeys:
         return hmac_sha256(self._secret, b"metadata", counter.to_bytes(4, "big"), attempt.to_bytes(4, "big"))
 
     def reply_path_id(self, request: bytes) -> bytes:
-        """The 32-byte secret by which the answer to `request` is recognised, also after a restart."""
-        return hmac_sha256(self._secret, b"reply path", request)
+        """The 32-byte secret by which the answer to `request` is recognised, also after a restart.
+
+        Its first half belongs to this request alone; the second says that it is ours, whatever the request was.
+        """
+        half = hmac_sha256(self._secret, b"reply path", request)[:_PATH_ID_HALF]
+        return half + _ours(self._answers, half)
 
     def reply_session_key(self, request: bytes) -> PrivateKey:
         """The key the reply path of `request` is built with, so that a resend is byte-identical."""
         return derive_key(self._secret, "reply session", request)
+
+
+def answers_key(seed: bytes) -> bytes:
+    """The secret that marks every reply path of a seed."""
+    return derive_secret(seed, "lnrecur reply paths")
+
+
+def is_reply_path_id(key: bytes, path_id: bytes) -> bool:
+    """Whether some request of ours made this path_id; told by the key alone, without looking anything up."""
+    half, rest = path_id[:_PATH_ID_HALF], path_id[_PATH_ID_HALF:]
+    return same_bytes(rest, _ours(key, half))
+
+
+def _ours(key: bytes, half: bytes) -> bytes:
+    return hmac_sha256(key, b"ours", half)[:_PATH_ID_HALF]

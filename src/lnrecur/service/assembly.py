@@ -6,11 +6,13 @@ import asyncio
 from dataclasses import dataclass, field
 
 from lnrecur.errors import LnrecurError
+from lnrecur.messaging.hosted import HostedMessenger
 from lnrecur.messaging.messenger import Messenger
 from lnrecur.ports import (
     Clock,
     Doorbell,
     Entropy,
+    Host,
     MessageRouter,
     MoneyNode,
     PeerLink,
@@ -50,6 +52,8 @@ class Parts:
     """How it shows life to the others; None: there are none."""
     doorbell: Doorbell | None = None
     """How it hears of what others stored for it; None: it looks now and then."""
+    host: Host | None = None
+    """Under whose id we speak, and whose peers `link` reaches; None: under our own."""
 
 
 class Services:
@@ -62,7 +66,8 @@ class Services:
         self.attendance = Attendance(
             parts.manager, parts.seat, keyring.node_id, parts.clock, beats=parts.beats, on_change=self._changed
         )
-        messenger = Messenger(keyring.identity)
+        host = parts.host
+        messenger = Messenger(keyring.identity) if host is None else HostedMessenger(keyring.identity, host.node_id)
         self.courier = Courier(messenger, parts.link, parts.router, parts.entropy, parts.clock, parts.messages)
         self.payee = PayeeService(
             manager=parts.manager,
@@ -74,6 +79,7 @@ class Services:
             chain=parts.chain,
             on_change=self._changed,
             rates=parts.rates,
+            host=host,
         )
         self.payer = PayerService(
             manager=parts.manager,

@@ -179,7 +179,8 @@ class Courier:
         Raises:
             PeerUnreachable: there is no way, or the path is unusable.
         """
-        ways = self._ways.ways(path, over=asked_by if in_hiding else None, asked_by=asked_by)
+        hides = in_hiding and asked_by != self._messenger.node_id  # a path that begins at our own id hides nothing
+        ways = self._ways.ways(path, over=asked_by if hides else None, asked_by=asked_by)
         await self._send_over(in_turn(ways, conversation, attempt), contents, None, conversation, [])
 
     async def _send_over(
@@ -223,6 +224,10 @@ class Courier:
         if isinstance(opened, Forward):
             await self._pass_on(peer, opened)
             return
+        await self.take(opened, peer)
+
+    async def take(self, opened: Delivered, peer: NodeId) -> None:
+        """Hand out a message that has been opened, by our messenger or by the host under whose id we speak."""
         if opened.contents is None:
             return
         recipient = self._recipients.get(opened.contents.kind)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from lnrecur.crypto.keys import PrivateKey, derive_key, derive_secret
-from lnrecur.recurrence.payer_keys import PayerKeys
+from lnrecur.recurrence.payer_keys import PayerKeys, answers_key
 from lnrecur.values import NodeId, RecurrenceId
 
 
@@ -25,6 +25,8 @@ class Keyring:
     """Seals what travels with a receivable."""
     states: bytes = field(repr=False)
     """Seals the states that payers carry for us (V9)."""
+    answers: bytes = field(repr=False)
+    """Marks the reply paths of our requests."""
 
     @classmethod
     def derive(cls, seed: bytes) -> Keyring:
@@ -36,6 +38,7 @@ class Keyring:
             offers=derive_secret(seed, "lnrecur offers"),
             contexts=derive_secret(seed, "lnrecur receive contexts"),
             states=derive_secret(seed, "lnrecur subscription states"),
+            answers=answers_key(seed),
         )
 
     @property

@@ -13,7 +13,7 @@ from typing import Final
 
 from lnrecur.bolt12.offer import Offer, OfferTerms
 from lnrecur.errors import UsageError
-from lnrecur.ports import Clock, Entropy, OfferRecord, RecurrenceManager
+from lnrecur.ports import Clock, Entropy, Host, OfferRecord, RecurrenceManager
 from lnrecur.recurrence.effects import Emit, Fact
 from lnrecur.recurrence.offer_authenticity import NONCE_SIZE, write_authentic_offer
 from lnrecur.recurrence.offering import OVER, Offering, OfferPolicy, OfferStatus
@@ -50,13 +50,14 @@ class Offers:
         clock: Clock,
         entropy: Entropy,
         chain: ChainHash,
+        host: Host | None = None,
     ) -> None:
         self._manager = manager
         self._keyring = keyring
         self._clock = clock
         self._entropy = entropy
         self._chain = chain
-        self.paths = OfferPaths(courier, keyring)
+        self.paths = OfferPaths(courier, keyring, host)
         self._known: OrderedDict[OfferId, tuple[UnixSeconds, Offering]] = OrderedDict()
 
     def create(

@@ -25,6 +25,7 @@ from lnrecur.messaging.messenger import ContentsKind, Delivered, MessageContents
 from lnrecur.ports import (
     Clock,
     Entropy,
+    Host,
     MoneyNodeError,
     OfferRecord,
     PeerUnreachable,
@@ -88,6 +89,7 @@ class PayeeService:
         chain: ChainHash,
         on_change: Callable[[], None],
         rates: RateSource | None = None,
+        host: Host | None = None,
     ) -> None:
         """`on_change` is called after every commit; without `rates` nothing in a currency is sold."""
         self._courier = courier
@@ -99,7 +101,7 @@ class PayeeService:
         self._rates = rates
         self._recent = RecentAnswers()
         self.offers = Offers(
-            manager=manager, courier=courier, keyring=keyring, clock=clock, entropy=entropy, chain=chain
+            manager=manager, courier=courier, keyring=keyring, clock=clock, entropy=entropy, chain=chain, host=host
         )
         self.subscribers = Subscribers(
             manager=manager, offers=self.offers, recent=self._recent, clock=clock, on_change=on_change

@@ -4,7 +4,7 @@ from itertools import product
 
 from helpers.engine import KEYS, RECURRENCE_ID
 from lnrecur.recurrence.outbound_requests import CANCEL_ATTEMPT
-from lnrecur.recurrence.payer_keys import PayerKeys
+from lnrecur.recurrence.payer_keys import PayerKeys, answers_key, is_reply_path_id
 from lnrecur.values import RecurrenceId
 
 SEED = b"\x55" * 32
@@ -45,3 +45,14 @@ def test_the_repr_shows_the_public_key_and_no_secret() -> None:
     assert KEYS.payer.secret.hex() not in shown
     assert KEYS._secret.hex() not in shown
     assert repr(KEYS._secret) not in shown
+
+
+def test_a_reply_path_is_known_for_ours_by_the_seed_alone() -> None:
+    ours = KEYS.reply_path_id(b"request")
+    assert is_reply_path_id(answers_key(SEED), ours)
+    assert not is_reply_path_id(answers_key(b"\x01" * 32), ours)
+    for place in (0, 15, 16, 31):
+        changed = ours[:place] + bytes([ours[place] ^ 1]) + ours[place + 1 :]
+        assert not is_reply_path_id(answers_key(SEED), changed)
+    for other in (b"", ours[:16], ours[:31], ours + b"\x00", bytes(32)):
+        assert not is_reply_path_id(answers_key(SEED), other)

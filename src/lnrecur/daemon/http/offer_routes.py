@@ -102,7 +102,7 @@ class OfferRoutes:
         """An offer with where it is asked: `via` is what a subscriber may have to say."""
         shape = shapes.offer_shape(record)
         begins = shape["introductions"]
-        hides = bool(begins) and self._services.keyring.node_id.hex() not in begins
+        hides = bool(begins) and self._services.courier.messenger.node_id.hex() not in begins
         addresses = [self._services.parts.router.address(NodeId(bytes.fromhex(node))) for node in begins]
         theirs = [str(address) for address in addresses if address is not None]
         ours = [] if self._peer is None else [self._peer]

@@ -58,7 +58,7 @@ class Routes:
         return JSONResponse(
             {
                 "version": __version__,
-                "node_id": self._services.keyring.node_id.hex(),
+                "node_id": self._services.courier.messenger.node_id.hex(),
                 "peer_address": self._peer,
                 "chain": chain_name(self._services.parts.chain),
                 "relay": {

@@ -26,6 +26,7 @@ from lnrecur.ports import (
     RecurrenceManager,
     Role,
     Stored,
+    StoredEvent,
 )
 from lnrecur.recurrence import inbound_model, outbound_model
 from lnrecur.recurrence.effects import (
@@ -40,7 +41,7 @@ from lnrecur.recurrence.effects import (
     SendInvoiceRequest,
     StoredEffect,
 )
-from lnrecur.recurrence.event_objects import ObjectType
+from lnrecur.recurrence.event_objects import NODE_SUBJECT, EventObject, ObjectType
 from lnrecur.recurrence.inbound_model import Inbound, OpenInvoice, Reservation
 from lnrecur.recurrence.mandate import FiatLimit, Mandate
 from lnrecur.recurrence.offering import OfferPolicy, OfferStatus, Windows
@@ -292,6 +293,17 @@ class RecurrenceManagerContract:
             (1, 1, record.created_at, "offer.created", Role.PAYEE), (3, 2, later(5), "offer.ended", Role.PAYEE),
         ]  # fmt: skip
         assert [event.sequence for event in manager.events()] == [1, 1, 2]
+
+    def test_what_is_told_of_the_money_node_has_no_role_and_its_own_count(self, manager: RecurrenceManager) -> None:
+        about = EventObject(ObjectType.NODE, "02" * 33)
+        manager.tell(Emit("node.unavailable", {"trouble": "locked"}), about, NOW)
+        manager.commit_inbound(new(inbound_state(), events=(Emit("subscription.created"),)))
+        manager.tell(Emit("node.available"), about, later(5))
+        assert list(manager.events(subject=NODE_SUBJECT)) == [
+            StoredEvent(1, 1, NOW, "node.unavailable", None, NODE_SUBJECT, {"trouble": "locked"}, about),
+            StoredEvent(3, 2, later(5), "node.available", None, NODE_SUBJECT, {}, about),
+        ]
+        assert [event.role for event in manager.events()] == [None, Role.PAYEE, None]
 
     # --- states and versions -----------------------------------------------------------------------------------------
 

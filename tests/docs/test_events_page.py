@@ -15,7 +15,7 @@ from lnrecur.testing.simulator.world import Breakage, World
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "events.md").read_text()
-NAME = re.compile(r"(?:subscription|payment|offer)\.[a-z_]+")
+NAME = re.compile(r"(?:subscription|payment|offer|node)\.[a-z_]+")
 NEVER_OF_SINGLE_PAYMENTS = {
     f"subscription.{verb}"
     for verb in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import closing
+from typing import Final
 
 from lnrecur.adapters.clock import SystemClock
 from lnrecur.adapters.entropy import SystemEntropy
@@ -26,6 +27,9 @@ from lnrecur.service.assembly import Parts, Services
 from lnrecur.service.keyring import Keyring
 from lnrecur.testing.fault_points import VARIABLE as FAULTS
 from lnrecur.testing.fault_points import with_fault_points
+
+WATCH_NODE_S: Final = 30
+"""How often the money node is asked whether it can be used, while nothing fails."""
 
 
 async def run_daemon(home: Home, settings: Settings, role: ProcessRole, tell: Callable[[str], None]) -> None:
@@ -103,6 +107,7 @@ def _parts(store: Store, node: MoneyNode, link: PeerLink, router: MessageRouter,
         seat=store.seat,
         beats=store.beats,
         doorbell=store.doorbell,
+        watch_node_s=WATCH_NODE_S,
     )
     return with_fault_points(parts, os.environ.get(FAULTS))
 

@@ -22,6 +22,8 @@ from lnrecur.daemon.peer_book import Listed
 from lnrecur.errors import LnrecurError
 from lnrecur.ports import Diagnosable, Finding, Health, MoneyNode, MoneyNodeError, RecurrenceManager
 from lnrecur.service.keyring import Keyring
+from lnrecur.service.node_watch import Outage
+from lnrecur.values import UnixSeconds
 
 PLAY_MONEY: Final = Finding(
     "money node", Health.WARNING, "PLAY MONEY, worth nothing", "for real money use your own node: docs/nodes/lnd.md"
@@ -60,6 +62,16 @@ async def look_at_node(node: MoneyNode) -> Sequence[Finding]:
     if info.is_play_money:
         return [PLAY_MONEY]
     return [Finding("money node", Health.GOOD, f"{info.kind}, {info.node_id.hex()}")]
+
+
+def look_at_outage(outage: Outage | None, now: UnixSeconds) -> list[Finding]:
+    """Since when the daemon could not use the money node, and when it tries again."""
+    if outage is None:
+        return []
+    told = f"{outage.trouble} for {max(now - outage.since, 0)} s; asked {outage.tries} times in vain"
+    next_s = 0 if outage.next_try_at is None else max(outage.next_try_at - now, 0)
+    way_out = f"asked again in {next_s} s and from then on, by itself; nothing is lost meanwhile"
+    return [Finding("outage", Health.WARNING, told, way_out)]
 
 
 def look_at_store(manager: RecurrenceManager) -> list[Finding]:

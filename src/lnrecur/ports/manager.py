@@ -72,15 +72,16 @@ class OutboxEntry:
 class StoredEvent:
     """One line of the durable event log. `sequence` counts per subject, `id` over all, both from 1.
 
-    The subject is a subscription, or the offer_id of an offer whose event it is (`offer.*`). `object` is what it is
-    about, as that stood after the step; events of databases of version 1 come without its state.
+    The subject is a subscription, the offer_id of an offer whose event it is (`offer.*`), or NODE_SUBJECT (`node.*`,
+    which have no role). `object` is what it is about, as that stood after the step; events of databases of version 1
+    come without its state.
     """
 
     id: int
     sequence: int
     at: UnixSeconds
     name: str
-    role: Role
+    role: Role | None
     subject: bytes
     data: Facts
     object: EventObject
@@ -292,6 +293,14 @@ class RecurrenceManager(Protocol):
 
     def save_receipt_cursor(self, cursor: str) -> None:
         """A receipt was handled that concerned no subscription of ours."""
+        ...
+
+    def tell(self, event: Emit, about: EventObject, at: UnixSeconds) -> None:
+        """Log an event of the money node: one that belongs to no step of a subscription and to no offer.
+
+        Raises:
+            Conflict: somebody else told one at the same moment.
+        """
         ...
 
     def events(self, after_id: int = 0, limit: int = 1000, subject: bytes | None = None) -> Sequence[StoredEvent]:

@@ -26,6 +26,8 @@ class Unavailable(MoneyNodeError):
     """The node did not answer: it may or may not have acted. Ask it by payment_hash."""
 
     retry: ClassVar[bool] = True
+    trouble: str = "unreachable"
+    """Why, in one word of the adapter's, such as "locked" or "wrong_macaroon"; its page in docs/nodes lists them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from lnrecur.recurrence.offering import OfferStatus
 from lnrecur.recurrence.outbound_model import Outbound
 
 _PAYMENT: Final = "payment."
+NODE_SUBJECT: Final = sha256(b"lnrecur: the money node")
+"""What the events of the money node are logged under, whichever node it is."""
 
 
 class ObjectType(StrEnum):
@@ -26,11 +28,13 @@ class ObjectType(StrEnum):
     SUBSCRIPTION = "subscription"
     OFFER = "offer"
     PAYMENT = "payment"
+    NODE = "node"
+    """The money node."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventObject:
-    """What an event is about. `id` is hexadecimal: a subscription's id, an offer_id or a payment_hash.
+    """What an event is about. `id` is hexadecimal: a subscription's id, an offer_id, a payment_hash or a node id.
 
     `state` is that of the subscription or of the offer after the step; times in it are unix seconds and end in `_at`.
     """

@@ -60,6 +60,25 @@ class RetryPolicy:
         return told
 
 
+@dataclass(slots=True)
+class Backoff:
+    """Failures in a row of something that is begun again and again, and how long to wait after each of them."""
+
+    policy: RetryPolicy
+    failures: int = 0
+
+    def failed(self, entropy: bytes) -> int:
+        """Count one more failure; answers the seconds to wait. `entropy` is 8 random bytes."""
+        self.failures += 1
+        return self.policy.delay_s(self.failures, entropy)
+
+    def succeeded(self) -> None:
+        """The next failure is the first again."""
+        self.failures = 0
+
+
+RECONNECT: Final = RetryPolicy(first_delay_s=1, cap_s=30)
+"""New tries to reach a money node that went away; whoever begins again at once finds it still starting."""
 REQUEST_RETRY: Final = RetryPolicy(first_delay_s=5, cap_s=900)
 """Resends of a request that nobody answers."""
 PAYMENT_RETRY: Final = RetryPolicy(first_delay_s=5, cap_s=600, tries_max_unbounded=10)

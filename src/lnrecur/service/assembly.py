@@ -24,6 +24,7 @@ from lnrecur.service.attendance import Attendance, Beats
 from lnrecur.service.courier import Courier, MessageSettings
 from lnrecur.service.invoicing import Invoicer
 from lnrecur.service.keyring import Keyring
+from lnrecur.service.node_watch import NodeWatch
 from lnrecur.service.payee import PayeeService
 from lnrecur.service.payer import PayerService
 from lnrecur.service.performer import Performer
@@ -54,6 +55,8 @@ class Parts:
     """How it hears of what others stored for it; None: it looks now and then."""
     host: Host | None = None
     """Under whose id we speak, and whose peers `link` reaches; None: under our own."""
+    watch_node_s: int | None = None
+    """How often the money node is looked at, for the event log; None: never."""
 
 
 class Services:
@@ -91,6 +94,10 @@ class Services:
             on_change=self._changed,
             rates=parts.rates,
         )
+        self.node_watch: NodeWatch | None = None
+        if parts.watch_node_s is not None:
+            watched = (parts.manager, parts.node, parts.clock, parts.entropy)
+            self.node_watch = NodeWatch(*watched, every_s=parts.watch_node_s)
         self.performer = Performer(
             manager=parts.manager,
             node=parts.node,
@@ -100,6 +107,7 @@ class Services:
             clock=parts.clock,
             entropy=parts.entropy,
             may_pay=self.attendance.check,
+            on_silence=self._node_failed,
         )
         parts.link.on_peer(self.performer.peer_came)
         self.scheduler = Scheduler(
@@ -126,8 +134,11 @@ class Services:
                 tasks.create_task(self.attendance.keep(), name="attendance")
                 if self.parts.seat.messages:
                     self.payer.expect_answers_again()
-                    receipts = self.payee.receiver.follow(self.parts.node, self.parts.clock)
+                    parts = self.parts
+                    receipts = self.payee.receiver.follow(parts.node, parts.clock, parts.entropy, self._node_failed)
                     tasks.create_task(receipts, name="receipts")
+                    if self.node_watch is not None:  # one process of a store tells what all would see
+                        tasks.create_task(self.node_watch.watch(), name="money node")
                 if self.parts.doorbell is not None:
                     tasks.create_task(self._listen(self.parts.doorbell), name="doorbell")
         except BaseExceptionGroup as group:
@@ -141,6 +152,10 @@ class Services:
     async def _listen(self, doorbell: Doorbell) -> None:
         async for _ in doorbell.rings():
             self.scheduler.poke()
+
+    def _node_failed(self) -> None:
+        if self.node_watch is not None:
+            self.node_watch.poke()
 
     def _changed(self) -> None:
         self.scheduler.poke()

@@ -65,9 +65,14 @@ class Performer:
         clock: Clock,
         entropy: Entropy,
         may_pay: Callable[[], None],
+        on_silence: Callable[[], None] = lambda: None,
     ) -> None:
-        """`may_pay` raises `LeaseLost` if somebody else may have this process's work by now."""
+        """`may_pay` raises `LeaseLost` if somebody else may have this process's work by now.
+
+        `on_silence` is called when the money node did not answer.
+        """
         self._may_pay = may_pay
+        self._on_silence = on_silence
         self._manager = manager
         self._node = node
         self._courier = courier
@@ -221,6 +226,7 @@ class Performer:
     def _tell_silence(self, subject: RecurrenceId, payment_hash: PaymentHash, error: Unavailable) -> None:
         _LOG.warning("payment %s: %s", payment_hash.hex(), error)
         told = str(error)
+        self._on_silence()
         self._payer.apply(subject, lambda: NodeSilent(payment_hash, told))
 
     def _follow(self, subject: RecurrenceId, payment_hash: PaymentHash) -> None:

@@ -7,21 +7,20 @@ it, sealed; a receipt that we did not seal is somebody else's and passes by.
 from __future__ import annotations
 
 import logging
-from typing import Final
+from collections.abc import Callable
 
 from lnrecur.errors import LnrecurError
-from lnrecur.ports import Clock, MoneyNode, Receipt, ReceivedState, RecurrenceManager
+from lnrecur.ports import Clock, Entropy, MoneyNode, Receipt, ReceivedState, RecurrenceManager
 from lnrecur.recurrence.errors import ContextError
 from lnrecur.recurrence.inbound_model import Event, PaymentClaimable, PaymentClaimed, PaymentReturned
 from lnrecur.recurrence.receive_context import ReceiveContext, open_context
+from lnrecur.recurrence.retry import RECONNECT, Backoff
 from lnrecur.service.keyring import Keyring
 from lnrecur.service.offers import Offers
 from lnrecur.service.recent import RecentAnswers
 from lnrecur.service.subscribers import Subscribers
 
 _LOG = logging.getLogger("lnrecur.receiving")
-RECONNECT_S: Final = (2, 4, 8, 15, 30)
-"""Seconds until the money node is asked again for receipts, after one, two ... failures in a row."""
 
 
 class Receiver:
@@ -42,24 +41,25 @@ class Receiver:
         self._recent = recent
         self._keyring = keyring
 
-    async def follow(self, node: MoneyNode, clock: Clock) -> None:
+    async def follow(
+        self, node: MoneyNode, clock: Clock, entropy: Entropy, on_failure: Callable[[], None] = lambda: None
+    ) -> None:
         """Handle every receipt after the stored cursor; start again from there when the node or the store fails."""
-        failures = 0
+        backoff = Backoff(RECONNECT)
         while True:
-            began = clock.now()
+            began = clock.elapsed()
             try:
                 async for receipt in node.receipts(self._manager.receipt_cursor()):
                     self.handle(receipt)
-                    failures = 0
+                    backoff.succeeded()
             except LnrecurError as error:
                 if not error.retry:
                     raise
                 _LOG.warning("receipts interrupted, trying again: %s", error)
-            if clock.now() - began > RECONNECT_S[-1]:
-                failures = 0
-            delay = RECONNECT_S[min(failures, len(RECONNECT_S) - 1)]
-            failures += 1
-            await clock.sleep_until(clock.now() + delay)
+                on_failure()
+            if clock.elapsed() - began > RECONNECT.cap_s:
+                backoff.succeeded()
+            await clock.pause(backoff.failed(entropy.take(8)))
 
     def handle(self, receipt: Receipt) -> None:
         """Apply one receipt and store its cursor with what it changed."""

@@ -23,7 +23,7 @@ from lnrecur.ports import (
     StoredEvent,
 )
 from lnrecur.recurrence.effects import Emit
-from lnrecur.recurrence.event_objects import Objects, subscription_objects
+from lnrecur.recurrence.event_objects import NODE_SUBJECT, EventObject, Objects, subscription_objects
 from lnrecur.recurrence.inbound_model import Inbound, subscription_id
 from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.testing.memory_states import Books, States
@@ -158,7 +158,7 @@ class MemoryRecurrenceManager(MemoryWorkers):
         self._outbox_ids += len(entries)
         return entries
 
-    def _log(self, role: Role, subject: bytes, events: Sequence[Emit], at: UnixSeconds, about: Objects) -> None:
+    def _log(self, role: Role | None, subject: bytes, events: Sequence[Emit], at: UnixSeconds, about: Objects) -> None:
         for event in events:
             sequence = self._sequences[subject] = self._sequences.get(subject, 0) + 1
             event_id, data = len(self._events) + 1, dict(event.data)
@@ -249,6 +249,11 @@ class MemoryRecurrenceManager(MemoryWorkers):
         """A receipt was handled that concerned no subscription of ours."""
         self._check()
         self._cursor = cursor
+
+    def tell(self, event: Emit, about: EventObject, at: UnixSeconds) -> None:
+        """Log an event of the money node."""
+        self._check()
+        self._log(None, NODE_SUBJECT, (event,), at, lambda _: about)
 
     def events(self, after_id: int = 0, limit: int = 1000, subject: bytes | None = None) -> Sequence[StoredEvent]:
         """The event log behind an id, in order; of one subscription, or of all."""

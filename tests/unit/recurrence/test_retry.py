@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lnrecur.recurrence.retry import REQUEST_RETRY, RetryPolicy
+from lnrecur.recurrence.retry import RECONNECT, REQUEST_RETRY, Backoff, RetryPolicy
 
 entropies = st.binary(min_size=8, max_size=8)
 ZERO = bytes(8)
@@ -94,3 +94,15 @@ def test_where_no_window_bounds_the_trying_another_number_may_hold() -> None:
 def test_a_policy_is_told_in_words() -> None:
     told = RetryPolicy(5, cap_s=900, tries_max=10).in_words()
     assert told == "after 5 s, then 2 times as long, up to 900 s (+25 %), at most 10 tries"
+
+
+def test_a_backoff_grows_with_every_failure_and_begins_anew_after_a_success() -> None:
+    backoff = Backoff(RECONNECT)
+    assert [backoff.failed(ZERO) for _ in range(7)] == [1, 2, 4, 8, 16, 30, 30]
+    backoff.succeeded()
+    assert (backoff.failed(ZERO), backoff.failures) == (1, 1)
+
+
+@given(entropies)
+def test_a_backoff_has_jitter_and_a_cap(entropy: bytes) -> None:
+    assert 30 <= Backoff(RECONNECT, failures=10**6).failed(entropy) <= 30 * 125 // 100

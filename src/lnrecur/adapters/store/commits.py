@@ -97,7 +97,7 @@ def save_records(
 
 
 def save_events(
-    db: Connection, role: Role, subject: bytes, emitted: Sequence[Emit], at: UnixSeconds, about: Objects
+    db: Connection, role: Role | None, subject: bytes, emitted: Sequence[Emit], at: UnixSeconds, about: Objects
 ) -> None:
     """Write events at the end of their subject's log; `about` says what each of them is about.
 

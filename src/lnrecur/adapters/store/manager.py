@@ -45,6 +45,7 @@ from lnrecur.ports import (
     StoredEvent,
 )
 from lnrecur.recurrence.effects import Emit
+from lnrecur.recurrence.event_objects import NODE_SUBJECT, EventObject
 from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.values import OfferId, Point, RecurrenceId, UnixSeconds, ids_beginning_with
@@ -257,6 +258,15 @@ class SqlRecurrenceManager(SqlWorkers):
         """A receipt was handled that concerned no subscription of ours."""
         with self._writing() as db:
             commits.save_setting(db, RECEIPT_CURSOR_KEY, cursor)
+
+    def tell(self, event: Emit, about: EventObject, at: UnixSeconds) -> None:
+        """Log an event of the money node.
+
+        Raises:
+            Conflict: somebody else told one at the same moment.
+        """
+        with self._writing() as db:
+            commits.save_events(db, None, NODE_SUBJECT, (event,), at, lambda _: about)
 
     def events(self, after_id: int = 0, limit: int = 1000, subject: bytes | None = None) -> Sequence[StoredEvent]:
         """The event log behind an id, in order; of one subscription, or of all."""

@@ -109,7 +109,7 @@ def outbox_entry(row: Row[Any]) -> OutboxEntry:
 
 
 def event_columns(
-    role: Role, subject: bytes, event: Emit, at: UnixSeconds, sequence: int, about: EventObject
+    role: Role | None, subject: bytes, event: Emit, at: UnixSeconds, sequence: int, about: EventObject
 ) -> Columns:
     """An event to be inserted."""
     return {
@@ -117,7 +117,7 @@ def event_columns(
         "sequence": sequence,
         "at": clamp(at),
         "name": event.name,
-        "role": role.value,
+        "role": None if role is None else role.value,
         "data": encode_event(event.data, about),
     }
 
@@ -130,7 +130,7 @@ def stored_event(row: Row[Any]) -> StoredEvent:
         sequence=row.sequence,
         at=UnixSeconds(row.at),
         name=row.name,
-        role=Role(row.role),
+        role=None if row.role is None else Role(row.role),
         subject=row.subject,
         data=data,
         object=unknown_object(row.name, row.subject) if about is None else about,

@@ -97,10 +97,11 @@ def _claimed_by() -> Column[int]:
     return Column("claimed_by", BigInteger, nullable=True)
 
 
-def _one_of(name: str, words: Iterable[str]) -> Column[str]:
+def _one_of(name: str, words: Iterable[str], *, nullable: bool = False) -> Column[str]:
     """One of the words, and nothing else."""
     listed = ", ".join(f"'{word}'" for word in words)
-    return Column(name, String(64), CheckConstraint(f"{name} IN ({listed})", name=f"{name}_known"), nullable=False)
+    check = CheckConstraint(f"{name} IN ({listed})", name=f"{name}_known")
+    return Column(name, String(64), check, nullable=nullable)
 
 
 settings: Final = Table(
@@ -219,7 +220,7 @@ events: Final = Table(
     _number("sequence", 1),
     _moment("at"),
     Column("name", Text, nullable=False),
-    _one_of("role", Role),
+    _one_of("role", Role, nullable=True),
     Column("data", Text, nullable=False),
     UniqueConstraint("subject", "sequence"),
     sqlite_autoincrement=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from lnrecur.daemon.doctor import look_at_node, look_at_peers, look_at_store, shape_of
+from lnrecur.daemon.doctor import look_at_node, look_at_outage, look_at_peers, look_at_store, shape_of
 from lnrecur.daemon.peer_book import PeerBook
 from lnrecur.service.assembly import Services
 
@@ -21,7 +21,11 @@ class DoctorRoutes:
 
     async def doctor(self, request: Request) -> Response:
         """GET /v1/doctor: everything that was looked at, what was seen, and what to do about it."""
-        found = [*await look_at_node(self._services.parts.node), *look_at_store(self._services.parts.manager)]
+        parts, watch = self._services.parts, self._services.node_watch
+        found = [*await look_at_node(parts.node)]
+        if watch is not None:
+            found += look_at_outage(watch.outage, parts.clock.now())
+        found += look_at_store(parts.manager)
         if self._peers is not None:
             found += look_at_peers(self._peers.listed(), self._address)
         return JSONResponse({"findings": [shape_of(finding) for finding in found]})

@@ -103,16 +103,17 @@ def conversion_shape(conversion: Conversion) -> Shape:
 
 
 def event_shape(event: StoredEvent) -> Shape:
-    """One line of the event log; it is about a subscription (or a payment of one) or about an offer."""
+    """One line of the event log; it is about a subscription (or a payment of one), an offer, or the money node."""
     about = event.object
     about_offer = about.type is ObjectType.OFFER
+    about_subscription = about.type not in (ObjectType.OFFER, ObjectType.NODE)
     return {
         "id": event.id,
         "sequence": event.sequence,
         "at": at(event.at),
         "name": event.name,
-        "role": event.role.value,
-        "subscription": None if about_offer else event.subject.hex(),
+        "role": None if event.role is None else event.role.value,
+        "subscription": event.subject.hex() if about_subscription else None,
         "offer_id": event.subject.hex() if about_offer else None,
         "object": {"type": about.type.value, "id": about.id, "state": _facts_shape(about.state)},
         "data": _facts_shape(event.data),

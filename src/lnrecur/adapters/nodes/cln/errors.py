@@ -35,6 +35,8 @@ class Trouble(StrEnum):
 class ClnUnavailable(Unavailable):
     """lightningd did not act on what it was asked, or may not have."""
 
+    trouble: Trouble
+
     def __init__(self, trouble: Trouble, message: str) -> None:
         super().__init__(message)
         self.trouble = trouble

@@ -58,6 +58,7 @@ def upgrade() -> None:
         op.add_column("payments", column)
     _seat_workers()
     _keep_orders()
+    _tell_of_the_node(before.tables["events"])
 
 
 def _change_offers(before: sa.Table) -> None:
@@ -152,6 +153,12 @@ def _keep_orders() -> None:
 def _hash(name: str) -> sa.Column[bytes]:
     check = sa.CheckConstraint(f"length({name}) = 32", name=f"{name}_size")
     return sa.Column(name, sa.LargeBinary, check, nullable=False)
+
+
+def _tell_of_the_node(before: sa.Table) -> None:
+    """Events of the money node have no role."""
+    with keeping_ids(op.get_bind(), "events"), op.batch_alter_table("events", copy_from=before) as events:
+        events.alter_column("role", existing_type=sa.String(64), nullable=True)
 
 
 def _one_of(name: str, words: tuple[str, ...]) -> str:

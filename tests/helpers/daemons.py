@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from helpers.leash import leashed
 from lnrecur.cli.client import Client
 from lnrecur.daemon.config import Home
 from lnrecur.daemon.files import running_daemon
@@ -75,7 +76,7 @@ class Daemon:
         command += ["--peer-listen", self.peer, "--log-level", "info"]
         with (self.folder / "daemon.log").open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment
+                leashed(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment
             )
 
     def wait_until_up(self) -> None:
@@ -176,7 +177,7 @@ class Worker:
         command = [*LNRECUR, "run", "--home", str(self._of.folder), "--role", "worker", "--log-level", "info"]
         with self._log.open("ab") as log:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._of.environment
+                leashed(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._of.environment
             )
         self.process = process
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import httpx
 from btclib_secp256k1 import dsa
 
+from helpers.leash import leashed
 from lnrecur.crypto.hashes import sha256
 from lnrecur.crypto.keys import PrivateKey
 
@@ -66,12 +67,12 @@ class LndSaysNo(Exception):
 
 
 class Process:
-    """A program with a log; ended by its own process id and no other."""
+    """A program with a log; ended by its own process id and no other, and with us in any case."""
 
     def __init__(self, command: list[str], log: Path) -> None:
         self.log = log
         with log.open("ab") as file:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+            self.process = subprocess.Popen(leashed(command), stdin=subprocess.DEVNULL, stdout=file, stderr=file)
 
     def kill(self) -> None:
         self.process.kill()

@@ -98,6 +98,7 @@ def full_outbound_state() -> Outbound:
             pay_at=PayAt.BEFORE_END,
             margin_s=11,
             jitter_s=12,
+            ask_if_price_differs=True,
         ),
         created_at=NOW,
         phase=outbound_model.Phase.PAYING,
@@ -141,6 +142,8 @@ def full_outbound_state() -> Outbound:
         adopted=3,
         adopted_msat=Msat(2**64),
         waived=4,
+        first_request=b"\x01",
+        invoice_until=later(5),
     )
 
 

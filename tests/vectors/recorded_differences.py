@@ -7,7 +7,6 @@ and free of rows that are no longer true.
 from typing import Final, NamedTuple
 
 # Rows of RECURRENCE.md section 6.
-END_OF_WINDOW: Final = "end of window"
 UNPAID_CANCEL: Final = "cancel while an unpaid invoice of that counter is out"
 OTHER_REQUEST: Final = "same payer_id and counter, other metadata or amount"
 START_CHANGED: Final = "start changed between requests"
@@ -97,13 +96,6 @@ PAYEE: Final[dict[Key, Difference]] = {
     ),
     ("recurrence_paywindow.json", 4): Difference(
         "invoice: expires 1795331265", "invoice: expires 1795331322", FIRST_WINDOW, _ONE_MINUTE
-    ),
-    ("recurrence_paywindow.json", 7): Difference(
-        "invoice: expires 1795331278", "invoice: expires 1795331279", END_OF_WINDOW,
-        "their last second is too late for us",
-    ),
-    ("recurrence_paywindow.json", 9): Difference(
-        "refusal: Q16", "invoice", END_OF_WINDOW, "asked at start + seconds_after exactly"
     ),
 }  # fmt: skip
 """What our payee does with a recorded request, and what the recorded issuer did."""

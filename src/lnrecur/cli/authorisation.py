@@ -11,10 +11,11 @@ from typing import Final
 from lnrecur.bolt12 import Offer, Recurrence
 from lnrecur.cli.output import local_moment, printable
 from lnrecur.recurrence.errors import CalendarError
+from lnrecur.recurrence.habits import consequences, habits_of
 from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_model import Missed, Outbound, Terms, Trigger
-from lnrecur.recurrence.outbound_times import pay_at
-from lnrecur.recurrence.windows import first_open_period
+from lnrecur.recurrence.outbound_times import first_due, pay_at
+from lnrecur.recurrence.windows import first_open_period, first_payable_period
 from lnrecur.recurrence.words import amount_in_words, price_in_words, recurrence_in_words, share_in_words
 from lnrecur.values import Msat, RecurrenceId, UnixSeconds
 
@@ -44,7 +45,8 @@ class Authorisation:
     def start(self) -> int:
         """The period that is paid first (Q3)."""
         asked = self.terms.start
-        return first_open_period(self.recurrence, self.now) if asked is None else asked
+        first = first_payable_period if habits_of(self.offer).binds_first else first_open_period
+        return first(self.recurrence, self.now) if asked is None else asked
 
     def payment_at(self, number: int) -> int:
         """When payment `number`, counted from 0, falls due.
@@ -52,9 +54,9 @@ class Authorisation:
         Raises:
             CalendarError: beyond the end of time (T7).
         """
-        if number == 0:
-            return self.now
         now = UnixSeconds(self.now)
+        if number == 0:
+            return first_due(self.offer, self.start, now)
         begun = Outbound(
             recurrence_id=RecurrenceId(bytes(32)),
             offer_bytes=self.offer.to_bytes(),
@@ -135,14 +137,15 @@ class Authorisation:
         elif self._is_above_limit():
             told = f"the price is {amount_in_words(self._price or 0)}: every payment will wait for your approval"
             facts.append(("mind", told))
-        return [*facts, ("missed", self._missed()), *self._date_facts()]
+        mind = [("mind", sentence) for sentence in consequences(self.offer)]
+        return [*facts, ("missed", self._missed()), *mind, *self._date_facts()]
 
     def _is_above_limit(self) -> bool:
         limit = self.mandate.max_per_period_msat
         return self._price is not None and limit is not None and self._price > limit
 
     def _missed(self) -> str:
-        if self.terms.missed is Missed.STOP:
+        if self.terms.missed is Missed.STOP or habits_of(self.offer).late_is_never:
             return "a period that cannot be paid in its window ends the subscription"
         most = self.mandate.catch_up_max
         asked = "" if most is None else f", at most {most:,} at once without asking"
@@ -184,7 +187,7 @@ class Authorisation:
     def _date_facts(self) -> list[tuple[str, str]]:
         dates = self.dates()
         facts = [
-            (f"payment {number}", "now" if number == 1 else local_moment(moment))
+            (f"payment {number}", "now" if moment == self.now else local_moment(moment))
             for number, moment in enumerate(dates, start=1)
         ]
         more = self.payments is None or self.payments > len(dates)

@@ -66,6 +66,8 @@ def subscribe(offer_text: str, via: tuple[str, ...], yes: bool, home: Home, as_j
         print_json(answer)
         return
     click.echo(f"Subscribed: {answer['id'][:12]}")
+    for told in answer["mind"]:
+        click.echo(f"Mind: {told}.")
     click.echo(f"See `lnrecur subscriptions show {answer['id'][:12]}`.")
 
 

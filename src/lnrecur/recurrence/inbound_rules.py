@@ -19,6 +19,7 @@ from lnrecur.bolt12.recurrence_terms import Recurrence
 from lnrecur.bolt12.rules import first_broken
 from lnrecur.recurrence.effects import Refuse
 from lnrecur.recurrence.errors import CalendarError, PriceError
+from lnrecur.recurrence.habits import last_second_s
 from lnrecur.recurrence.inbound_model import Inbound, Phase
 from lnrecur.recurrence.offering import Offering, OfferPolicy, OfferStatus, Windows
 from lnrecur.recurrence.pricing import full_price, price_in_currency, price_now, share_left
@@ -181,14 +182,14 @@ def _last_second(
 
     A period that is served behind its window, lenient or in its grace, cannot keep V3.
     """
-    window = pay_window(recurrence, basetime, request.period_index)
+    window, more_s = pay_window(recurrence, basetime, request.period_index), last_second_s(recurrence)
     if not request.counter and not policy.first_in_window:  # T9: no reader rule bounds the first request
         return UnixSeconds(window.closes - 1) if window.closes > now else None
     if now < window.opens - policy.early_s:
         told = f"period {request.period_index} can be paid from {window.opens - policy.early_s}, it is {now}"
         return _refuse("Q16", request, fields.INVREQ_RECURRENCE_COUNTER, f"too early: {told}")
-    if now < window.closes:
-        return UnixSeconds(window.closes - 1)
+    if now < window.closes + more_s:
+        return UnixSeconds(max(window.closes - 1 + more_s, now + more_s))  # nothing can be paid in no time
     if policy.windows is Windows.LENIENT:
         return None
     if now < window.closes + policy.grace_s:

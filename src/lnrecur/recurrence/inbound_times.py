@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lnrecur.recurrence.errors import CalendarError
+from lnrecur.recurrence.habits import last_second_s
 from lnrecur.recurrence.inbound_model import Inbound, Phase
 from lnrecur.recurrence.offering import Offering, Windows
 from lnrecur.recurrence.windows import END_OF_TIME, pay_window
@@ -24,6 +25,7 @@ def closes_at(state: Inbound, offering: Offering, start: int | None, counter: in
         return None
     if closes >= END_OF_TIME:
         return None
+    closes = UnixSeconds(closes + last_second_s(offering.recurrence))
     grace = offering.policy.grace_s if offering.policy.windows is Windows.STRICT else 0
     return UnixSeconds(closes + grace)
 

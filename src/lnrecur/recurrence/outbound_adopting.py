@@ -62,5 +62,7 @@ def adopt(
         waived=state.waived + (len(skipped) if waived else 0),
         next_state=None,
         problem=None,
+        first_request=None,
+        invoice_until=None,
     )
     return plan_next(adopted, now, entropy).after(*told)

@@ -22,7 +22,17 @@ from lnrecur.recurrence.retry import RetryPolicy
 from lnrecur.values import UnixSeconds
 
 AMENDABLE: Final = frozenset(
-    {"trigger", "missed", "request_retry", "payment_retry", "pay_at", "margin_s", "jitter_s", "via"}
+    {
+        "trigger",
+        "missed",
+        "request_retry",
+        "payment_retry",
+        "pay_at",
+        "margin_s",
+        "jitter_s",
+        "via",
+        "ask_if_price_differs",
+    }
 )
 """The terms that may change. The others stand in every request of a subscription, and stay (Q20)."""
 _SCHEDULE: Final = frozenset({"pay_at", "margin_s", "jitter_s"})
@@ -56,6 +66,7 @@ def _looked_at_anew(state: Outbound, now: UnixSeconds) -> Outbound:
     decided = {Wait.MANDATE, Wait.CATCH_UP} | (
         set() if state.terms.trigger is Trigger.ON_APPROVAL else {Wait.EACH_PAYMENT}
     )
+    decided |= set() if state.terms.ask_if_price_differs else {Wait.PRICE}
     if state.phase is not Phase.NEEDS_APPROVAL or state.waits_for not in decided:
         return state
     return replace(state, phase=state.asking_phase, waits_for=None, awaiting_msat=None, problem=None, wake_at=now)

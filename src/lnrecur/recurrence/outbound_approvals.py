@@ -11,7 +11,7 @@ from lnrecur.recurrence.outbound_endings import cancelled_after, lapse
 from lnrecur.recurrence.outbound_missed import tell_missed
 from lnrecur.recurrence.outbound_model import Approved, Declined, Due, Outbound, Phase, Step, Wait
 from lnrecur.recurrence.outbound_prices import check_amount_said
-from lnrecur.recurrence.outbound_times import closing
+from lnrecur.recurrence.outbound_times import next_ending
 from lnrecur.values import Msat, UnixSeconds
 
 
@@ -27,7 +27,10 @@ def over_mandate(state: Outbound, amount: Msat | None, excess: MandateExceeded) 
 
 
 def needs_approval(state: Outbound, wait: Wait, told: str, data: Facts, amount: Msat | None = None) -> Step:
-    """Wait for a person, at most until the pay window closes. A yes is to `amount`, not to one told before."""
+    """Wait for a person, at most until the pay window closes. A yes is to `amount`, not to one told before.
+
+    Where an invoice that expires unpaid ends the subscription, the person is told until when (habits.py, 11).
+    """
     waiting = replace(
         state,
         phase=Phase.NEEDS_APPROVAL,
@@ -35,9 +38,10 @@ def needs_approval(state: Outbound, wait: Wait, told: str, data: Facts, amount: 
         awaiting_msat=amount,
         request=None,
         problem=told,
-        wake_at=closing(state),
+        wake_at=next_ending(state),
     )
-    facts: Facts = {"why": told, "waits_for": wait.value, "counter": state.next_counter, **data}
+    until: Facts = {} if state.invoice_until is None else {"invoice_expires_at": state.invoice_until}
+    facts: Facts = {"why": told, "waits_for": wait.value, "counter": state.next_counter, **data, **until}
     return Step(waiting, (Emit("subscription.needs_approval", facts),))
 
 
@@ -83,8 +87,8 @@ def declined(state: Outbound, event: Declined, now: UnixSeconds) -> Step:
 
 
 def approval_late(state: Outbound, event: Due, now: UnixSeconds) -> Step:
-    """The window of the period that waits for approval may have closed."""
+    """The window of the period that waits for approval may have closed, or its invoice may have expired."""
     missed = tell_missed(state, now)
     if missed.state.is_final:
         return missed
-    return Step(replace(missed.state, wake_at=closing(missed.state)), missed.effects)
+    return Step(replace(missed.state, wake_at=next_ending(missed.state)), missed.effects)

@@ -43,6 +43,8 @@ def _ask(state: Outbound, event: Due, now: UnixSeconds) -> Step:
     request = requests.next_request(state, event.keys)
     wake_at = resend_at(state, 1, event.entropy, now)
     asked = replace(state, phase=state.asking_phase, request=request, attempt=state.attempt + 1, wake_at=wake_at)
+    if state.habits.repeats_invoices:
+        asked = replace(asked, first_request=request.data)
     emitted = Emit("subscription.requested", {"counter": request.counter, "index": state.next_index})
     return Step(asked, (SendInvoiceRequest(request.data), emitted))
 

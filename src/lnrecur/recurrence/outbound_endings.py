@@ -38,8 +38,18 @@ def cancelled_after(state: Outbound, now: UnixSeconds) -> Step:
 
 
 def send_cancel(state: Outbound, event: Due, now: UnixSeconds) -> Step:
-    """The courtesy message in place of the next request, once and best effort (Q6); then it is over."""
+    """The courtesy message in place of the next request, once and best effort (Q6); then it is over.
+
+    No payee confirms it. One that loses it while an invoice of ours is unpaid gets the same bytes once more when that
+    has expired (habits.py, 3).
+    """
     request = requests.cancel_request(state, event.keys)
+    until, habits = state.invoice_until, state.habits
+    if habits.loses_cancels and until is not None and now <= until:
+        why = f"an invoice for this period is unpaid, so {habits.name} forgets the cancel: it is sent again behind it"
+        data: Facts = {"counter": state.next_counter, "invoice_expires_at": until, "why": why}
+        waiting = replace(state, invoice_until=None, wake_at=UnixSeconds(until + 1))
+        return Step(waiting, (SendCancel(request), Emit("subscription.cancel_unheard", data)))
     ended = replace(state, phase=Phase.CANCELLED, wake_at=None)
     emitted = Emit("subscription.cancelled", {"counter": state.next_counter, "payments": state.payments})
     return Step(ended, (SendCancel(request), emitted))

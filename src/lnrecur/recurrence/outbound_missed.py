@@ -22,8 +22,24 @@ TOLD_AT_ONCE: Final = 100
 def tell_missed(state: Outbound, now: UnixSeconds) -> Step:
     """Tell the periods whose windows have closed since this was last asked; lapses where the subscriber wants to stop.
 
-    Where there are more than one step tells, the state is due again at once.
+    Where there are more than one step tells, the state is due again at once. An invoice that expired unpaid is told
+    before them, where that matters.
     """
+    expired = _tell_expired(state, now)
+    return _tell_missed(expired.state, now).after(*expired.effects)
+
+
+def _tell_expired(state: Outbound, now: UnixSeconds) -> Step:
+    """Such an invoice may have ended the subscription (habits.py, 11): the payee's next word decides."""
+    until, habits = state.invoice_until, state.habits
+    if until is None or now <= until:
+        return Step(state)
+    why = f"an invoice for this period expired unpaid: {habits.name} takes that for a cancel, and may serve no more"
+    data: Facts = {"counter": state.next_counter, "expired_at": until, "why": why}
+    return Step(replace(state, invoice_until=None), (Emit("subscription.invoice_expired", data),))
+
+
+def _tell_missed(state: Outbound, now: UnixSeconds) -> Step:
     told: list[Emit] = []
     first = max(state.next_counter, state.missed_through)
     for counter in range(first, first + TOLD_AT_ONCE):
@@ -45,7 +61,8 @@ def tell_missed(state: Outbound, now: UnixSeconds) -> Step:
 
 def has_more_to_tell(missed: Step) -> bool:
     """Whether a step of `tell_missed` wants another one before anything else happens."""
-    return missed.state.is_final or len(missed.effects) == TOLD_AT_ONCE
+    told = [effect for effect in missed.effects if isinstance(effect, Emit) and effect.name == "subscription.missed"]
+    return missed.state.is_final or len(told) == TOLD_AT_ONCE
 
 
 def too_many_missed(state: Outbound) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 from lnrecur.bolt12 import Offer, Recurrence
 from lnrecur.recurrence.effects import Effect
 from lnrecur.recurrence.errors import RecurrenceError
+from lnrecur.recurrence.habits import BY_THE_RULES, Habits, habits_of
 from lnrecur.recurrence.mandate import Mandate, Spent
 from lnrecur.recurrence.outbound_terms import Missed as Missed
 from lnrecur.recurrence.outbound_terms import Terms as Terms
@@ -62,6 +63,8 @@ class Wait(StrEnum):
     """To move to the offer that the payee put in the place of this one (V10)."""
     REFUSAL = "refusal"
     """What to do about a refusal that nothing but a person can judge."""
+    PRICE = "price"
+    """To pay another amount than the offer's price, within the mandate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,10 @@ class Outbound:
     """Periods that another holder of our seed has paid, and what they cost at most; they count for the mandate."""
     waived: int = 0
     """Periods that the payee does not want to be paid for."""
+    first_request: bytes | None = None
+    """With what `next_counter` was asked for first, where the payee answers nothing else (habits.py, 5)."""
+    invoice_until: UnixSeconds | None = None
+    """The last second of an unpaid invoice for `next_counter`, where the payee keeps us to it (habits.py, 3 and 11)."""
 
     @property
     def offer(self) -> Offer:
@@ -176,6 +183,11 @@ class Outbound:
         if recurrence is None:
             raise RecurrenceError("an outbound subscription holds a recurring offer")
         return recurrence
+
+    @property
+    def habits(self) -> Habits:
+        """What is to be reckoned with from the payee."""
+        return BY_THE_RULES if self.one_off and self.offer.recurrence is not None else habits_of(self.offer)
 
     @property
     def next_index(self) -> int:

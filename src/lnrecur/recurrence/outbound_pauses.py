@@ -8,7 +8,7 @@ from lnrecur.recurrence.effects import Emit, Facts
 from lnrecur.recurrence.outbound_missed import tell_missed
 from lnrecur.recurrence.outbound_model import Due, Outbound, PauseAsked, Phase, ResumeAsked, Step, Wait
 from lnrecur.recurrence.outbound_planning import paused, plan_next
-from lnrecur.recurrence.outbound_times import closing
+from lnrecur.recurrence.outbound_times import next_ending
 from lnrecur.values import UnixSeconds
 
 
@@ -50,4 +50,4 @@ def paused_due(state: Outbound, event: Due, now: UnixSeconds) -> Step:
     missed = tell_missed(replace(state, problem="paused"), now)
     if missed.state.is_final:
         return missed
-    return Step(replace(missed.state, problem=state.problem, wake_at=closing(missed.state)), missed.effects)
+    return Step(replace(missed.state, problem=state.problem, wake_at=next_ending(missed.state)), missed.effects)

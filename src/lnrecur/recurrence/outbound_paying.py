@@ -10,7 +10,7 @@ from lnrecur.recurrence import outbound_requests as requests
 from lnrecur.recurrence.effects import AskPaymentStatus, Book, Emit, Facts, Pay
 from lnrecur.recurrence.errors import ImpossibleTransition
 from lnrecur.recurrence.invoice_checks import InvoiceRefused, check_invoice
-from lnrecur.recurrence.outbound_approvals import over_mandate
+from lnrecur.recurrence.outbound_approvals import needs_approval, over_mandate
 from lnrecur.recurrence.outbound_endings import cancelled_after, lapse
 from lnrecur.recurrence.outbound_failures import failure_in_words, failure_of, is_over, retry_of
 from lnrecur.recurrence.outbound_model import (
@@ -25,12 +25,14 @@ from lnrecur.recurrence.outbound_model import (
     PendingPayment,
     Phase,
     Step,
+    Wait,
 )
 from lnrecur.recurrence.outbound_planning import paused, plan_next
-from lnrecur.recurrence.outbound_prices import is_unjudged, mandate_excess, rate_for
+from lnrecur.recurrence.outbound_prices import is_approved, is_unjudged, mandate_excess, other_price, rate_for
 from lnrecur.recurrence.outbound_times import left_s
 from lnrecur.recurrence.rates import Conversion, ExchangeRate
 from lnrecur.recurrence.windows import start_of
+from lnrecur.recurrence.words import amount_in_words
 from lnrecur.values import Msat, UnixSeconds
 
 _SILENT: Final = "the money node cannot be asked"
@@ -48,13 +50,23 @@ def invoice_arrived(state: Outbound, event: InvoiceArrived, now: UnixSeconds) ->
         told = str(refused)
         return Step(replace(state, problem=told), (Emit("subscription.invoice_refused", {"why": told}),))
     amount = invoice.invoice_amount
+    if state.habits.expiry_cancels:
+        state = replace(state, invoice_until=invoice.expires_at)
     rate = rate_for(state, event.rate)
     if is_unjudged(state, amount, rate):
         return _without_rate(state, event)
     excess = mandate_excess(state, amount, now, rate)
     if excess is not None:
         return over_mandate(state, amount, excess)
-    return _start(state, event, invoice, basetime, rate, now)
+    other = None if is_approved(state, amount) else other_price(state, invoice, basetime)
+    if other is None:
+        return _start(state, event, invoice, basetime, rate, now)
+    why = f"{amount_in_words(amount)} asked, where the price is {amount_in_words(other)}"
+    data: Facts = {"counter": state.next_counter, "amount_msat": amount, "expected_msat": other, "why": why}
+    differs = Emit("subscription.price_differs", data)
+    if state.terms.ask_if_price_differs and not state.one_off:
+        return needs_approval(state, Wait.PRICE, why, {"amount_msat": amount}, amount).after(differs)
+    return _start(state, event, invoice, basetime, rate, now).after(differs)
 
 
 def _without_rate(state: Outbound, event: InvoiceArrived) -> Step:
@@ -235,6 +247,8 @@ def _settle(state: Outbound, payment: PendingPayment, event: PaymentSettled, now
         fees_msat=Msat(state.fees_msat + event.fee_msat),
         next_state=requests.state_to_echo(payment.invoice),
         problem=None,
+        first_request=None,
+        invoice_until=None,
     )
     index = state.next_index
     started = None if payment.basetime is None else start_of(state.recurrence, payment.basetime, index)

@@ -8,7 +8,7 @@ from lnrecur.recurrence.effects import Emit
 from lnrecur.recurrence.errors import CalendarError
 from lnrecur.recurrence.outbound_endings import cancelled_after, lapse
 from lnrecur.recurrence.outbound_model import Outbound, Phase, Step
-from lnrecur.recurrence.outbound_times import closing, pay_at
+from lnrecur.recurrence.outbound_times import next_ending, pay_at
 from lnrecur.values import UnixSeconds
 
 
@@ -34,4 +34,6 @@ def paused(state: Outbound) -> Step:
     kept = replace(
         state, phase=Phase.PAUSED, request=None, payment=None, waits_for=None, pause_asked=False, payee_paused=False
     )
-    return Step(replace(kept, wake_at=closing(kept)), (Emit("subscription.paused", {"counter": state.next_counter}),))
+    return Step(
+        replace(kept, wake_at=next_ending(kept)), (Emit("subscription.paused", {"counter": state.next_counter}),)
+    )

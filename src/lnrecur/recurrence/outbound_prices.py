@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from lnrecur.bolt12 import Offer
+from lnrecur.bolt12.invoice import VerifiedInvoice
 from lnrecur.errors import UsageError
+from lnrecur.recurrence.errors import PriceError
 from lnrecur.recurrence.mandate import Mandate, MandateExceeded, MandateLimit, exceeds
 from lnrecur.recurrence.outbound_model import Outbound
+from lnrecur.recurrence.pricing import share_left
 from lnrecur.recurrence.rates import ExchangeRate
 from lnrecur.recurrence.words import price_in_words
 from lnrecur.values import ZERO_MSAT, Msat, UnixSeconds
+
+_ROUNDING_S: Final = 60
+"""A payee may reckon a proportional price for another second than the one it writes into the invoice."""
 
 
 def check_amount_said(offer: Offer, mandate: Mandate) -> None:
@@ -34,6 +42,27 @@ def most_for_period(state: Outbound) -> Msat:
     """The most that somebody with this mandate can have paid for a period, as far as that is known in msat."""
     most = price_of(state)
     return (state.mandate.max_per_period_msat or ZERO_MSAT) if most is None else most
+
+
+def other_price(state: Outbound, invoice: VerifiedInvoice, basetime: int | None) -> Msat | None:
+    """The price, where an invoice asks for another amount; None where it asks for the price, or nobody knows that.
+
+    A proportional price is that of the moment at which the payee says it made the invoice (T10), a minute more or less.
+    """
+    full = invoice.invreq_amount if state.offer.amount is None else price_of(state)
+    if full is None:
+        return None
+    least = most = fair = full
+    if _scaled(state) and basetime is not None:
+        made_at, index = invoice.created_at, state.next_index
+        try:
+            least, fair, most = (
+                share_left(full, state.recurrence, basetime, index, moment)
+                for moment in (made_at + _ROUNDING_S, made_at, made_at - _ROUNDING_S)
+            )
+        except PriceError:  # it is for a period that has ended, and T10 has no price for those
+            return None
+    return None if least <= invoice.invoice_amount <= most else Msat(fair)
 
 
 def fiat_excess(state: Outbound) -> MandateExceeded | None:

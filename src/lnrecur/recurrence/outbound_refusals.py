@@ -7,16 +7,16 @@ from dataclasses import replace
 from typing import Final
 
 from lnrecur.bolt12.errors import Bolt12Error
-from lnrecur.recurrence.effects import AskPaymentStatus, Emit, Facts
+from lnrecur.recurrence.effects import AskPaymentStatus, Effect, Emit, Facts
 from lnrecur.recurrence.errors import CalendarError
 from lnrecur.recurrence.invoice_checks import CLOCK_SKEW_S
 from lnrecur.recurrence.outbound_adopting import adopt, believable
 from lnrecur.recurrence.outbound_approvals import needs_approval
 from lnrecur.recurrence.outbound_endings import lapse
 from lnrecur.recurrence.outbound_model import Outbound, PaymentFailed, PaymentUnknown, RefusalArrived, Step, Wait
-from lnrecur.recurrence.outbound_times import basetime_of, closing, not_past_closing
+from lnrecur.recurrence.outbound_times import basetime_of, closing, first_due, not_past_closing
 from lnrecur.recurrence.refusals import Refusal, Verdict, read_refusal
-from lnrecur.recurrence.windows import first_open_period, start_of
+from lnrecur.recurrence.windows import first_open_period, first_payable_period, start_of
 from lnrecur.recurrence.words import recurrence_in_words
 from lnrecur.values import BITCOIN, UnixSeconds
 from lnrecur.wire.errors import WireError
@@ -37,7 +37,11 @@ def refused(state: Outbound, event: RefusalArrived, now: UnixSeconds) -> Step:
     verdict = refusal.verdict_after(times)
     noted = replace(state, problem=problem, refusals=times + 1, payee_paused=verdict is Verdict.PAUSED)
     data: Facts = {"why": refusal.text, "field": refusal.field, "counter": state.next_counter, "verdict": verdict.value}
-    emitted = () if again and verdict in _TOLD_ONCE else (Emit("subscription.request_refused", data),)
+    emitted: tuple[Effect, ...] = (
+        () if again and verdict in _TOLD_ONCE else (Emit("subscription.request_refused", data),)
+    )
+    if refusal.row.asks_node and state.given_up is not None:
+        emitted = (*emitted, AskPaymentStatus(state.given_up.payment_hash))
     return _DEEDS[verdict](noted, refusal, event, now).after(*emitted)
 
 
@@ -88,10 +92,13 @@ def _later_start(state: Outbound, refusal: Refusal, now: UnixSeconds) -> Step | 
     recurrence, start = state.offer.recurrence, state.terms.start
     if state.one_off or state.next_counter or recurrence is None or start is None:
         return None
-    later = max(start + 1, first_open_period(recurrence, now))
+    first = first_payable_period if state.habits.binds_first else first_open_period
+    later = max(start + 1, first(recurrence, now))
     if recurrence.payments_from(later) == 0:
         return None
-    moved = replace(state, terms=replace(state.terms, start=later), request=None, problem=None, wake_at=now)
+    wake_at = first_due(state.offer, later, now)
+    terms = replace(state.terms, start=later)
+    moved = replace(state, terms=terms, request=None, first_request=None, problem=None, wake_at=wake_at)
     return Step(moved, (Emit("subscription.start_moved", {"old": start, "new": later, "why": refusal.text}),))
 
 

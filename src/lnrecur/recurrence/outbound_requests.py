@@ -18,7 +18,12 @@ STATE_MAX = 1024
 
 
 def next_request(state: Outbound, keys: PayerKeys) -> PendingRequest:
-    """The request for the next counter; `state.attempt` different ones were made before (Q2, Q3, Q7)."""
+    """The request for the next counter; `state.attempt` different ones were made before (Q2, Q3, Q7).
+
+    A payee that answers every one of them with the invoice of the first gets the first once more (habits.py, 5).
+    """
+    if state.first_request is not None:
+        return PendingRequest(state.next_counter, state.first_request)
     return PendingRequest(state.next_counter, _write(state, keys, state.attempt, cancel=False))
 
 

@@ -58,3 +58,5 @@ class Terms:
     jitter_s: int | None = None
     """A request goes out up to this much later, so that a million payers do not knock in the same second; None: up to
     an hour, or the twentieth part of the pay window where that is less. Never more than half of what is left of it."""
+    ask_if_price_differs: bool = False
+    """Whether a person is asked about an invoice within the mandate that asks for another amount than the price."""

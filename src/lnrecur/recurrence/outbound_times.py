@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from lnrecur.bolt12 import Offer
 from lnrecur.recurrence.errors import CalendarError
+from lnrecur.recurrence.habits import habits_of
 from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.recurrence.outbound_terms import PayAt, Terms
 from lnrecur.recurrence.windows import END_OF_TIME, PayWindow, pay_window, start_of
@@ -85,6 +87,23 @@ def closing(state: Outbound) -> UnixSeconds | None:
     """When the next period is missed that was not told as missed before, where that is known."""
     window = window_of(state, max(state.next_counter, state.missed_through))
     return None if window is None else window.closes
+
+
+def next_ending(state: Outbound) -> UnixSeconds | None:
+    """When something is to be told of a subscription that waits: a missed period, or an invoice that expired unpaid."""
+    expired = None if state.invoice_until is None else UnixSeconds(state.invoice_until + 1)
+    return min((moment for moment in (closing(state), expired) if moment is not None), default=None)
+
+
+def first_due(offer: Offer, start: int | None, now: UnixSeconds) -> UnixSeconds:
+    """When a new subscription asks first: at once; where its window binds the first payment, not before that opens."""
+    recurrence = offer.recurrence
+    if recurrence is None or recurrence.base is None or not habits_of(offer).binds_first:
+        return now
+    try:
+        return max(now, pay_window(recurrence, recurrence.base.basetime, start or 0).opens)
+    except CalendarError:  # T7: whoever looks at it says so
+        return now
 
 
 def left_s(state: Outbound, now: UnixSeconds) -> int | None:

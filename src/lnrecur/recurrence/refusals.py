@@ -53,7 +53,8 @@ class Verdict(StrEnum):
 class Row:
     """One line of the table: texts in which `pattern` is found, and what they mean. A group named `until` is a moment.
 
-    `patience`: this many such refusals in a row are tried again before the verdict holds.
+    `patience`: this many such refusals in a row are tried again before the verdict holds. `asks_node`: it may mean that
+    an earlier payment of ours has arrived, so our money node is asked what became of the one that was given up.
     """
 
     name: str
@@ -61,10 +62,13 @@ class Row:
     verdict: Verdict
     meaning: str
     patience: int = 0
+    asks_node: bool = False
 
 
-def _row(name: str, pattern: str, verdict: Verdict, meaning: str, patience: int = 0) -> Row:
-    return Row(name, re.compile(pattern, re.IGNORECASE), verdict, meaning, patience)
+def _row(
+    name: str, pattern: str, verdict: Verdict, meaning: str, patience: int = 0, *, asks_node: bool = False
+) -> Row:  # fmt: skip
+    return Row(name, re.compile(pattern, re.IGNORECASE), verdict, meaning, patience, asks_node)
 
 
 def _rule(*rules: str) -> str:
@@ -88,7 +92,8 @@ REFUSALS: Final[tuple[Row, ...]] = (
     _row("paid already", r"(is|has) paid already|already (been )?paid|" + _rule("Q13"), _V.ADOPT,
          "the period is paid already"),
     _row("cancelled", r"has cancelled|invoice (expired \(cancelled\?\)|cancelled)|" + _rule("Q15"), _V.ENDED,
-         "the payee holds the subscription to be cancelled"),
+         "the payee holds the subscription to be cancelled; Core Lightning does so too when an invoice of the period "
+         "has expired unpaid"),
     _row("cln: previous one expired", r'Previous invoice #\d+ status "expired"', _V.ENDED,
          "the payee holds the subscription to be cancelled: an earlier invoice expired there unpaid"),
     _row("previous one unpaid", r'Previous invoice #\d+ status "unpaid"|is not paid yet|' + _rule("Q14"), _V.LATER,
@@ -97,12 +102,13 @@ REFUSALS: Final[tuple[Row, ...]] = (
          patience=3),
     _row("cln: internal error", r"^Internal error", _V.ASK,
          "Core Lightning says only this where a period is paid already, perhaps by another daemon with your seed; if "
-         "that is so, approve it as paid elsewhere", patience=3),
+         "that is so, approve it as paid elsewhere", patience=3, asks_node=True),
     # the end of the offer
     _row("limit", r"period_index \d+ too great|beyond the last period|every payment of this subscription is made|"
          + _rule("Q8"), _V.ENDED, "the offer has no such period"),
-    _row("offer over", r"Offer expired|Offer no longer available|the offer expired at|closed for new subscribers|"
-         + _rule("O7"), _V.FINAL, "the offer takes no new payers"),
+    _row("offer over", r"Offer expired|the offer expired at|closed for new subscribers|" + _rule("O7"), _V.FINAL,
+         "the offer takes no new payers"),
+    _row("cln: offer disabled", r"Offer no longer available", _V.ENDED, "the payee sells the offer to nobody any more"),
     _row("unknown offer", r"Unknown offer", _V.FINAL, "the payee does not know the offer"),
     # money
     _row("no rate", r"offer_currency.*" + _rule("Q17"), _V.LATER, "the payee has no exchange rate just now"),
@@ -112,10 +118,11 @@ REFUSALS: Final[tuple[Row, ...]] = (
          "the payee asks for another amount"),
     # what was written
     _row("counter missing", r"missing invreq_recurrence_counter|invreq_recurrence_counter: missing", _V.FINAL,
-         "the offer is paid by subscription only"),
+         "the offer is paid by subscription only: `lnrecur subscribe --max-payments 1` pays it once"),
     _row("fields", r"^(missing|unexpected) invreq_|"
          + _rule("Q9", "Q10", "Q11", "Q12", "Q20", "T7"), _V.FINAL, "the payee does not accept what we ask for"),
-    _row("unreadable", r"bad signature|" + _rule(r"B[ORIE]\d+", r"D\d+", r"O\d+", "BOLT 12 signature"), _V.FINAL,
+    _row("unreadable", r"bad signature|wrong chain|unknown feature bit|invalid invreq data|"
+         + _rule(r"B[ORIE]\d+", r"D\d+", r"O\d+", "BOLT 12 signature"), _V.FINAL,
          "the payee does not accept what we wrote"),
 )  # fmt: skip
 """The first row that fits decides."""

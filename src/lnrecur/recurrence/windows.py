@@ -59,6 +59,15 @@ def pay_window(recurrence: Recurrence, basetime: int, index: int) -> PayWindow:
     return PayWindow(UnixSeconds(opens), end_of(recurrence, basetime, index))
 
 
+def first_payable_period(recurrence: Recurrence, now: int) -> int:
+    """The same where the pay window binds the first payment too: the first period whose window has not closed."""
+    first = first_open_period(recurrence, now)
+    base = recurrence.base
+    if base is None or now < pay_window(recurrence, base.basetime, first).closes:
+        return first
+    return first + 1
+
+
 def first_open_period(recurrence: Recurrence, now: int) -> int:
     """The period a payer who joins now begins with: the one that is running, or 0 before the base (Q3).
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 from lnrecur.bolt12.offer import Offer
 from lnrecur.crypto.hashes import sha256
 from lnrecur.errors import UsageError
+from lnrecur.recurrence.habits import habits_of
 from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_model import Outbound, Terms
 from lnrecur.recurrence.outbound_prices import check_amount_said
-from lnrecur.recurrence.windows import first_open_period
+from lnrecur.recurrence.windows import first_open_period, first_payable_period
 from lnrecur.values import BITCOIN, ChainHash, Msat, RecurrenceId, UnixSeconds
 
 
@@ -29,7 +30,8 @@ def subscription_terms(offer: Offer, mandate: Mandate, terms: Terms, chain: Chai
     if recurrence.base is None and start is not None:
         raise UsageError("this offer has no base: its period 0 begins with your first payment [Q3]", field="start")
     if recurrence.base is not None and start is None:
-        start = first_open_period(recurrence, now)
+        first = first_payable_period if habits_of(offer).binds_first else first_open_period
+        start = first(recurrence, now)
     if recurrence.payments_from(start or 0) == 0:
         told = f"period {start} is beyond the last period of this offer, {recurrence.limit} [Q4]"
         raise UsageError(told, field="start")
@@ -44,6 +46,10 @@ def one_off_terms(offer: Offer, mandate: Mandate, terms: Terms, chain: ChainHash
     """
     if offer.recurrence is not None and not offer.recurrence.optional:
         told = "this offer is paid by subscription only: see `lnrecur subscribe`, perhaps with --max-payments 1 [Q9]"
+        raise UsageError(told, field="offer")
+    habits = habits_of(offer)
+    if habits.wants_counter:
+        told = f"{habits.name} sells this offer by subscription only: `lnrecur subscribe --max-payments 1` pays it once"
         raise UsageError(told, field="offer")
     _check_offer(offer, mandate, terms, chain, now)
     return replace(terms, start=None, chain=_chain_field(chain))

@@ -37,6 +37,7 @@ from lnrecur.recurrence.outbound_model import (
     Terms,
     Wait,
 )
+from lnrecur.recurrence.outbound_times import first_due
 from lnrecur.service.authorising import mandate_left, one_off_terms, replacement_id, subscription_terms
 from lnrecur.service.courier import Courier
 from lnrecur.service.keyring import Keyring
@@ -102,7 +103,8 @@ class PayerService:
     ) -> Outbound:
         self._check_rates(mandate)
         now = self._clock.now()
-        state = Outbound(recurrence_id, offer.to_bytes(), mandate, terms, created_at=now, wake_at=now, one_off=one_off)
+        due = now if one_off else first_due(offer, terms.start, now)
+        state = Outbound(recurrence_id, offer.to_bytes(), mandate, terms, created_at=now, wake_at=due, one_off=one_off)
         self._manager.commit_outbound(Change(state=state, version=None, at=now))
         self._on_change()
         return state

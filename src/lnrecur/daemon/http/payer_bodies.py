@@ -121,6 +121,7 @@ class SubscribeBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     pay_at: str = PayAt.START.value
     margin_s: Seconds = 0
     jitter_s: Seconds | None = None
+    ask_if_price_differs: bool = False
     request_retry: RetryBody = msgspec.field(default_factory=RetryBody)
     payment_retry: RetryBody = msgspec.field(default_factory=RetryBody)
 
@@ -136,6 +137,7 @@ class SubscribeBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
             pay_at=one_of(PayAt, self.pay_at, "pay_at"),
             margin_s=self.margin_s,
             jitter_s=self.jitter_s,
+            ask_if_price_differs=self.ask_if_price_differs,
             request_retry=self.request_retry.to_policy(REQUEST_RETRY),
             payment_retry=self.payment_retry.to_policy(PAYMENT_RETRY),
             start=self.start,
@@ -176,6 +178,7 @@ class AmendBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     pay_at: str | UnsetType = UNSET
     margin_s: Seconds | UnsetType = UNSET
     jitter_s: Seconds | UnsetType | None = UNSET
+    ask_if_price_differs: bool | UnsetType = UNSET
     via: Via | UnsetType = UNSET
     request_retry: RetryBody | UnsetType = UNSET
     payment_retry: RetryBody | UnsetType = UNSET

@@ -7,6 +7,7 @@ from typing import Final
 
 from lnrecur.daemon.http.shapes import Shape, at
 from lnrecur.ports import BookedPayment, Role
+from lnrecur.recurrence.habits import consequences
 from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_model import Outbound, Phase
 from lnrecur.recurrence.outbound_times import next_window
@@ -51,6 +52,8 @@ def outbound_shape(state: Outbound, payer_id: Point) -> Shape:
         "new_offer": None if new_offer is None else new_offer.to_text(),
         "new_terms": None if new_offer is None else recurrence_in_words(new_offer),
         "problem": state.problem,
+        "invoice_expires_at": at(state.invoice_until),
+        "mind": list(consequences(offer)),
         "pause_asked": state.pause_asked,
         "cancel_asked": state.cancel_asked,
         "trigger": terms.trigger.value,
@@ -58,6 +61,7 @@ def outbound_shape(state: Outbound, payer_id: Point) -> Shape:
         "pay_at": terms.pay_at.value,
         "margin_s": terms.margin_s,
         "jitter_s": terms.jitter_s,
+        "ask_if_price_differs": terms.ask_if_price_differs,
         "request_retry": retry_shape(terms.request_retry),
         "payment_retry": retry_shape(terms.payment_retry),
         "via": list(terms.via),

@@ -20,14 +20,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import psycopg
 
 UP_S_MAX: Final = 30.0
-_NOBODY: Final = 65534
+NOBODY: Final = 65534
 _FAST: Final = ("fsync=off", "full_page_writes=off", "shared_buffers=32MB")
 
 _WATCH: Final = """
@@ -57,8 +57,8 @@ class PostgresServer:
         """Make the server's files."""
         self._data.mkdir()
         if _is_root():
-            os.chown(self._data, _NOBODY, _NOBODY)
-            os.chown(self.folder, _NOBODY, _NOBODY)
+            os.chown(self._data, NOBODY, NOBODY)
+            os.chown(self.folder, NOBODY, NOBODY)
         options = ("--username=lnrecur", "--auth=trust", "--encoding=utf8", "--locale=C", "--no-sync")
         command = [self._programs / "initdb", f"--pgdata={self._data}", *options]
         done = subprocess.run(command, **_as_nobody(), capture_output=True, text=True, timeout=60)
@@ -94,6 +94,23 @@ class PostgresServer:
     def crash(self) -> None:
         """Hang up on everybody and leave things as they are."""
         self._end(signal.SIGQUIT)
+
+    def stand_still(self) -> None:
+        """Stop all its processes where they are: the kernel goes on acknowledging what is sent to them."""
+        self._signal_all(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let them run again."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        server = self._process.pid
+        children = Path(f"/proc/{server}/task/{server}/children")
+        os.kill(server, number)  # first: it starts no new ones then
+        for child in children.read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(child), number)
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None:
@@ -161,5 +178,5 @@ def _is_root() -> bool:
 
 def _as_nobody() -> dict[str, Any]:
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC"}
-    rights = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []} if _is_root() else {}
+    rights = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if _is_root() else {}
     return {"env": environment, "cwd": "/", **rights}

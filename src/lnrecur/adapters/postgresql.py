@@ -1,41 +1,45 @@
 """Opening a PostgreSQL database so that neither a dead server, nor a slow one, nor a dead client holds anybody up.
 
-Every statement and every wait for a lock is bounded by the server, every wait for the server by the operating system.
-A client that stalls inside a transaction (stopped, swapped out, cut off) is thrown out by the server, and its locks
-with it: what it did not commit by then it cannot commit later.
+Every statement and every wait for a lock is bounded by the server, a dead line by the operating system, and a server
+that stands still by us: see `lnrecur.adapters.silence`. A client that stalls inside a transaction (stopped, swapped
+out, cut off) is thrown out by the server, and its locks with it: what it did not commit by then it cannot commit later.
 
 psycopg is imported by SQLAlchemy when the first engine is made, so who uses SQLite need not have it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError
 
+from lnrecur.adapters.transactions import POSTGRESQL
 from lnrecur.errors import UsageError
 
 SCHEME: Final = "postgresql"
-STATEMENT_S_MAX: Final = 10
-"""Seconds until a statement, or its wait for a lock, is given up."""
+STATEMENT_S_MAX: Final = 5
+"""Seconds until the server gives up a statement, or its wait for a lock."""
 STALLED_S_MAX: Final = 10
 """Seconds a transaction may stand still before the server ends it."""
-CONNECT_S_MAX: Final = 10
+CONNECT_S_MAX: Final = 5
 _SERVER_SETTINGS: Final = {
     "statement_timeout": f"'{STATEMENT_S_MAX}s'",
     "lock_timeout": f"'{STATEMENT_S_MAX}s'",
     "idle_in_transaction_session_timeout": f"'{STALLED_S_MAX}s'",
     "default_transaction_isolation": "'read committed'",
 }
-_CONNECTION: Final[dict[str, Any]] = {
+CONNECTION: Final[dict[str, Any]] = {
     "connect_timeout": CONNECT_S_MAX,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 1000 * STATEMENT_S_MAX,
 }
+"""How libpq connects."""
 
 
 def is_postgresql(text: str) -> bool:
@@ -69,10 +73,12 @@ def open_postgresql(text: str, *, name: str = "lnrecur") -> Engine:
     """
     url = read_url(text)
     try:
+        from lnrecur.adapters.silence import SilenceWatch
+
         # The texts of its errors must not quote the values of a statement: there are preimages among them.
         engine = create_engine(
             url,
-            connect_args={"application_name": name, **_CONNECTION},
+            connect_args={"application_name": name, **CONNECTION},
             hide_parameters=True,
             pool_pre_ping=True,
             pool_timeout=STATEMENT_S_MAX,
@@ -88,7 +94,24 @@ def open_postgresql(text: str, *, name: str = "lnrecur") -> Engine:
         connection.commit()
 
     event.listen(engine, "handle_error", _keep_to_the_point)
+    SilenceWatch(engine)
     return engine
+
+
+@contextmanager
+def unhurried(db: Connection) -> Iterator[None]:
+    """Let statements of this transaction take as long as they need: those that change tables of any size."""
+    if db.dialect.name != POSTGRESQL:
+        yield
+        return
+    connection: Any = db.connection.driver_connection
+    for setting in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+        db.exec_driver_sql(f"SET LOCAL {setting} = 0")
+    bound, connection.silence_s_max = connection.silence_s_max, None
+    try:
+        yield
+    finally:
+        connection.silence_s_max = bound
 
 
 def _keep_to_the_point(context: ExceptionContext) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
 
 from lnrecur.adapters.transactions import BEGIN, writing
@@ -26,6 +27,7 @@ BUSY_TIMEOUT_MS: Final = 10_000
 """How long a statement waits for another process's lock before it fails."""
 
 _OWNER_ONLY: Final = 0o600
+_DISK_TROUBLE: Final = ("SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_CANTOPEN")
 _RETRY_SECONDS: Final = 0.01
 
 
@@ -59,6 +61,7 @@ def open_sqlite(path: str | os.PathLike[str], *, metadata: MetaData, busy_timeou
         if statement is not None:
             connection.exec_driver_sql(statement)
 
+    event.listen(engine, "handle_error", _open_anew_after_disk_trouble)
     try:
         _create_for_owner_only(file)
         _keep_a_write_ahead_log(engine, busy_timeout_ms)
@@ -68,6 +71,13 @@ def open_sqlite(path: str | os.PathLike[str], *, metadata: MetaData, busy_timeou
         engine.dispose()
         raise
     return engine
+
+
+def _open_anew_after_disk_trouble(context: ExceptionContext) -> None:
+    """What was opened while the disk was read-only or failing stays so; the next call opens the file again."""
+    name = getattr(context.original_exception, "sqlite_errorname", None) or ""
+    if name.startswith(_DISK_TROUBLE):
+        context.is_disconnect = True
 
 
 def _create_for_owner_only(file: Path) -> None:

@@ -12,7 +12,7 @@ from lnrecur.cli.client import Client, home_option
 from lnrecur.cli.errors import EXIT_FAILED
 from lnrecur.cli.output import json_option, print_json, printable
 from lnrecur.daemon.config import Home, load_settings
-from lnrecur.daemon.doctor import finding_of, look_from_outside, shape_of
+from lnrecur.daemon.doctor import finding_of, look_at_disk, look_from_outside, shape_of
 from lnrecur.daemon.files import running_daemon
 from lnrecur.ports import Finding, Health
 
@@ -46,7 +46,7 @@ def _findings(home: Home) -> Sequence[Finding]:
         return asyncio.run(look_from_outside(home, load_settings(home)))
     told = Client(home).get("/v1/doctor")
     running = Finding("daemon", Health.GOOD, f"runs in {home.data_dir}")
-    return [running, *(finding_of(shape) for shape in told["findings"])]
+    return [running, *(finding_of(shape) for shape in told["findings"]), look_at_disk(home)]
 
 
 def _print(finding: Finding) -> None:

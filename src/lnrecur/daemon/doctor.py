@@ -6,9 +6,10 @@ The running daemon looks at itself; without one, the command looks at what can b
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,14 +21,18 @@ from lnrecur.daemon.files import read_seed
 from lnrecur.daemon.money_node import money_node
 from lnrecur.daemon.peer_book import Listed
 from lnrecur.errors import LnrecurError
-from lnrecur.ports import Diagnosable, Finding, Health, MoneyNode, MoneyNodeError, RecurrenceManager
+from lnrecur.ports import Diagnosable, Finding, Health, LeaseLost, MoneyNode, MoneyNodeError, RecurrenceManager
 from lnrecur.service.keyring import Keyring
 from lnrecur.service.node_watch import Outage
+from lnrecur.service.scheduler import Scheduler
 from lnrecur.values import UnixSeconds
 
 PLAY_MONEY: Final = Finding(
     "money node", Health.WARNING, "PLAY MONEY, worth nothing", "for real money use your own node: docs/nodes/lnd.md"
 )
+ROOM_SCARCE: Final = 200_000_000
+"""Bytes below which a disk is soon full."""
+ROOM_GONE: Final = 2_000_000
 NODE_S_MAX: Final = 20.0
 """A node that hangs is a finding, too."""
 
@@ -77,9 +82,12 @@ def look_at_outage(outage: Outage | None, now: UnixSeconds) -> list[Finding]:
 def look_at_store(manager: RecurrenceManager) -> list[Finding]:
     """The store, and the subscriptions in it that somebody has to do something about."""
     try:
+        with suppress(LeaseLost):  # this process joins again by itself
+            manager.beat()  # a write
         paying, paid, workers = manager.outbounds(), manager.inbounds(), manager.workers()
     except LnrecurError as error:
-        return [Finding("database", Health.BROKEN, str(error), "see that the disk is not full and the server runs")]
+        way_out = "it is tried again all the time, and all goes on once it works"
+        return [Finding("database", Health.BROKEN, str(error), way_out)]
     found = [Finding("database", Health.GOOD, f"{len(paying)} subscriptions are paid, {len(paid)} are sold")]
     if workers and not any(worker.seat.work for worker in workers):
         way_out = "start `lnrecur run --role worker`, on this machine or another (docs/workers.md)"
@@ -90,6 +98,26 @@ def look_at_store(manager: RecurrenceManager) -> list[Finding]:
             way_out = f"see `lnrecur subscriptions show {who}`"
             found.append(Finding("subscription", Health.WARNING, f"{who}: {state.problem}", way_out))
     return found
+
+
+def look_at_work(scheduler: Scheduler) -> list[Finding]:
+    """Whether anything can be done just now."""
+    if scheduler.trouble is None:
+        return []
+    return [Finding("work", Health.BROKEN, f"nothing is paid or claimed: {scheduler.trouble}", "see the log")]
+
+
+def look_at_disk(home: Home) -> Finding:
+    """The disk with the daemon's own files."""
+    try:
+        free = shutil.disk_usage(home.data_dir).free
+    except OSError as error:
+        way_out = "see that the folder is there and ours to read"
+        return Finding("disk", Health.BROKEN, f"{home.data_dir}: {error.strerror}", way_out)
+    told = f"{free // 1_000_000:,} MB are free in {home.data_dir}"
+    if free >= ROOM_SCARCE:
+        return Finding("disk", Health.GOOD, told)
+    return Finding("disk", Health.BROKEN if free < ROOM_GONE else Health.WARNING, told, "make room")
 
 
 def look_at_peers(listed: Sequence[Listed], address: str | None) -> list[Finding]:
@@ -163,5 +191,4 @@ async def look_from_outside(home: Home, settings: Settings) -> list[Finding]:
     else:
         async with money_node(settings, keyring.money, SystemClock()) as node:
             found += await look_at_node(node)
-    found.append(look_at_database(home, settings))
-    return found
+    return [*found, look_at_database(home, settings), look_at_disk(home)]

@@ -105,6 +105,7 @@ class DaemonLock:
             AlreadyRunning: somebody holds it.
             HomeError: there can be no lock file in this folder.
         """
+        self._path = home.lock
         with _told_as_home_error(home.lock, "cannot be written"):
             self._file = os.open(home.lock, os.O_RDWR | os.O_CREAT, 0o600)
         until = time.monotonic() + _LOCK_S
@@ -116,10 +117,15 @@ class DaemonLock:
         os.ftruncate(self._file, 0)
 
     def tell(self, *, http: str, peer: str | None, node_id: str) -> None:
-        """Write down where the daemon is reached."""
+        """Write down where the daemon is reached.
+
+        Raises:
+            HomeError: it cannot be written.
+        """
         told = json.dumps({"pid": os.getpid(), "http": http, "peer": peer, "node_id": node_id})
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, told.encode(), 0)
+        with _told_as_home_error(self._path, "cannot be written"):
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, told.encode(), 0)
 
     def release(self) -> None:
         """Let go; what was told is no longer true."""

@@ -61,6 +61,8 @@ class Scheduler:
         self._poked = asyncio.Event()
         self._busy: dict[int, asyncio.Task[None]] = {}
         self._troubled = False
+        self.trouble: str | None = None
+        """Why nothing can be done just now."""
 
     def poke(self) -> None:
         """Something was stored that may be due at once."""
@@ -76,6 +78,7 @@ class Scheduler:
                         await self._begin_anew()
                     more = self.turn()
                     wake_at = self._clock.now() if more else self._manager.next_wake()
+                    self._all_is_well()
                 except LeaseLost as error:
                     _LOG.warning("joining again: %s", error)
                     self._troubled = True
@@ -83,12 +86,22 @@ class Scheduler:
                 except LnrecurError as error:
                     if not error.retry:
                         raise
-                    _LOG.error("nothing can be done just now, trying again in %d s: %s", TROUBLE_NAP_S, error)
                     self._troubled = True
+                    self._tell_trouble(str(error))
                     wake_at, more = UnixSeconds(self._clock.now() + TROUBLE_NAP_S), False
                 await (asyncio.sleep(0) if more else self._sleep(wake_at))
         finally:
             await self.stop()
+
+    def _tell_trouble(self, told: str) -> None:
+        level = logging.DEBUG if told == self.trouble else logging.ERROR
+        _LOG.log(level, "nothing can be done just now, tried again every %d s: %s", TROUBLE_NAP_S, told)
+        self.trouble = told
+
+    def _all_is_well(self) -> None:
+        if self.trouble is not None:
+            _LOG.warning("all goes on, after: %s", self.trouble)
+            self.trouble = None
 
     async def _begin_anew(self) -> None:
         await self._abandon()

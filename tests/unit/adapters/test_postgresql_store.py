@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
+import signal
 import socket
 import threading
 import time
@@ -18,8 +20,10 @@ import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
 from helpers.postgresql import PostgresServer, postgres_server
-from lnrecur.adapters.postgresql import open_postgresql, read_url
+from lnrecur.adapters.postgresql import open_postgresql, read_url, unhurried
+from lnrecur.adapters.silence import SILENCE_S_MAX, PatientConnection
 from lnrecur.adapters.store import ImpossibleRow, NotAStore, SqlRecurrenceManager, open_postgresql_manager
+from lnrecur.adapters.transactions import writing
 from lnrecur.errors import Fault, UsageError
 from lnrecur.ports import AlreadyPaid, Change, Conflict, RecurrenceManager, Stored, StoreError, StoreUnavailable
 from lnrecur.recurrence.effects import Book, Claim, Emit, SendInvoiceRequest
@@ -200,6 +204,48 @@ def test_a_read_only_database_can_be_read_and_says_that_it_cannot_be_written(pos
         with pytest.raises(StoreUnavailable, match="read-only"):
             commit(manager, 1)
         assert list(manager.outbounds()) == [STATE]
+
+
+def test_a_session_that_stands_still_is_left_and_another_takes_its_place(
+    postgres_store: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its process is stopped: it takes what is sent and answers nothing, and no bound of its own ends that."""
+    monkeypatch.setattr(PatientConnection, "silence_s_max", 0.5)
+    with closing(open_postgresql_manager(postgres_store)) as manager:
+        commit(manager)
+        with psycopg.connect(postgres_store, autocommit=True) as other:
+            ours = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'lnrecur schema %' AND datname = "
+            found = other.execute(f"{ours} current_database()".encode()).fetchall()
+            for (pid,) in found:
+                os.kill(pid, signal.SIGSTOP)
+            try:
+                with pytest.raises(StoreUnavailable, match=r"does not answer|has not answered") as raised:
+                    commit(manager, 1)
+                assert raised.value.retry
+                until = time.monotonic() + 20
+                while "answers again after" not in caplog.text:
+                    with suppress(StoreUnavailable):
+                        manager.outbound(ID)
+                    assert time.monotonic() < until
+                    time.sleep(0.05)
+                commit(manager, 1)
+            finally:
+                for (pid,) in found:
+                    os.kill(pid, signal.SIGCONT)
+        assert manager.outbound(ID) == Stored(STATE, 2)
+
+
+def test_a_migration_takes_as_long_as_it_needs_and_nothing_else_does(postgres_store: str) -> None:
+    engine = open_postgresql(postgres_store)
+    try:
+        with writing(engine) as db, unhurried(db):
+            assert db.exec_driver_sql("SHOW statement_timeout").scalar_one() == "0"
+            assert db.connection.driver_connection.silence_s_max is None  # type: ignore[union-attr]
+        with writing(engine) as db:
+            assert db.exec_driver_sql("SHOW statement_timeout").scalar_one() == "5s"
+            assert db.connection.driver_connection.silence_s_max == SILENCE_S_MAX  # type: ignore[union-attr]
+    finally:
+        engine.dispose()
 
 
 # --- impossible rows -------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ def test_a_running_daemon_looks_at_itself(daemon: Commands) -> None:
         ("money node", "warning"),
         ("database", "good"),
         ("peers", "warning"),
+        ("disk", "good"),
     ]
     assert told[1]["told"] == "PLAY MONEY, worth nothing"
     assert told[0]["way_out"] is None

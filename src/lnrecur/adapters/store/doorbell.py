@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Final
 
+from lnrecur.adapters.postgresql import CONNECTION
 from lnrecur.adapters.store.claims import MESSAGE_CHANNEL, WORK_CHANNEL
 from lnrecur.ports import Seat
 
@@ -35,7 +36,7 @@ class PostgresDoorbell:
 
         while True:
             try:
-                connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True)
+                connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, **CONNECTION)
                 async with connection:
                     for channel in self._channels:
                         await connection.execute(f"LISTEN {channel}".encode())

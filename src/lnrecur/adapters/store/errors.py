@@ -20,6 +20,20 @@ _POSTGRESQL_UNIQUE_VIOLATION: Final = "23505"
 _POSTGRESQL_FOR_NOW: Final = frozenset({"25006", "25P03", "25P04", "3D000", "42501"})
 """Read-only, stalled, no such database, no right: beside what psycopg calls operational. All are mended outside."""
 
+_WAYS_OUT: Final = {
+    "SQLITE_FULL": "make room on the disk",
+    "SQLITE_READONLY": "make the file and its folder writable",
+    "SQLITE_IOERR": "see whether the disk is full, read-only or broken",
+    "SQLITE_CANTOPEN": "see that its folder is there and writable",
+    "SQLITE_BUSY": "another program holds the file",
+    "25006": "it is a standby or was set so; `database` has to name one that can be written",
+    "53100": "make room on the server's disk",
+    "53300": "raise the server's max_connections",
+    "55P03": "somebody holds a lock for long: see pg_stat_activity",
+    "57014": "the server is too slow: see its load and pg_stat_activity",
+}
+"""What to do, by the beginning of SQLite's name of an error, or by PostgreSQL's code."""
+
 
 class WrongSchemaVersion(StoreError):
     """The database was written by a newer lnrecur, and this one must not touch it."""
@@ -103,7 +117,10 @@ def _is_for_now(error: DBAPIError) -> bool:
 
 
 def _told(error: DBAPIError) -> str:
-    return " ".join(str(error.orig).split()) or type(error.orig).__name__
+    told = " ".join(str(error.orig).split()) or type(error.orig).__name__
+    name = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None) or ""
+    way_out = next((words for begin, words in _WAYS_OUT.items() if name.startswith(begin)), None)
+    return told if way_out is None else f"{told} ({way_out})"
 
 
 @contextmanager

@@ -28,10 +28,11 @@ from sqlalchemy import (
     text,
 )
 
+from lnrecur.adapters.postgresql import unhurried
 from lnrecur.adapters.store.errors import MigrationFailed, NotAStore, WrongSchemaVersion
 from lnrecur.adapters.store.schema import SCHEMA_VERSION, metadata
 from lnrecur.adapters.store.schema import settings as settings_table
-from lnrecur.adapters.transactions import POSTGRESQL, SCHEMA_LOCK, hold_alone, writing
+from lnrecur.adapters.transactions import POSTGRESQL, SCHEMA_LOCK, hold_alone, reading, writing
 
 _CONNECTIONS: Final = "lnrecur schema "
 CONNECTION_NAME: Final = f"{_CONNECTIONS}{SCHEMA_VERSION}"
@@ -57,7 +58,10 @@ def bring_up_to_date(engine: Engine, *, migrations: Path = MIGRATIONS, to: int =
         NotAStore: they are somebody else's.
         MigrationFailed: nothing was changed.
     """
-    with writing(engine) as db:
+    with reading(engine) as db:
+        if found_version(db) == to:
+            return
+    with writing(engine) as db, unhurried(db):
         hold_alone(db, SCHEMA_LOCK)
         found = found_version(db)
         if found is None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from lnrecur.daemon.doctor import look_at_node, look_at_outage, look_at_peers, look_at_store, shape_of
+from lnrecur.daemon.doctor import (
+    look_at_node,
+    look_at_outage,
+    look_at_peers,
+    look_at_store,
+    look_at_work,
+    shape_of,
+)
 from lnrecur.daemon.peer_book import PeerBook
 from lnrecur.service.assembly import Services
 
@@ -26,6 +33,7 @@ class DoctorRoutes:
         if watch is not None:
             found += look_at_outage(watch.outage, parts.clock.now())
         found += look_at_store(parts.manager)
+        found += look_at_work(self._services.scheduler)
         if self._peers is not None:
             found += look_at_peers(self._peers.listed(), self._address)
         return JSONResponse({"findings": [shape_of(finding) for finding in found]})

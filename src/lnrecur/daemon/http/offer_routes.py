@@ -12,7 +12,7 @@ from lnrecur.bolt12.fields import Dialect
 from lnrecur.daemon.config import Settings
 from lnrecur.daemon.http import shapes
 from lnrecur.daemon.http.bodies import OfferBody, ReplaceBody
-from lnrecur.daemon.http.reading import body_of, only_one
+from lnrecur.daemon.http.reading import body_of, only_one, wanted_by
 from lnrecur.errors import UsageError
 from lnrecur.ports import OfferRecord
 from lnrecur.recurrence.offering import OfferStatus
@@ -38,7 +38,14 @@ class OfferRoutes:
 
     async def create(self, request: Request) -> Response:
         """POST /v1/offers."""
-        body = await body_of(request, OfferBody)
+        return JSONResponse(await self.make(await body_of(request, OfferBody)), status_code=201)
+
+    async def make(self, body: OfferBody) -> shapes.Shape:
+        """Publish a new offer.
+
+        Raises:
+            LnrecurError: it cannot be; names the field.
+        """
         terms = body.to_terms(Dialect(self._settings.dialect))
         via = body.introductions()
         if terms.currency is not None:
@@ -50,7 +57,7 @@ class OfferRoutes:
             blinded=body.blinded or bool(via),
             via=self._kept_and_connected() if via is None and body.blinded else via or (),
         )
-        return JSONResponse(self._offer(record), status_code=201)
+        return self._offer(record)
 
     def _kept_and_connected(self) -> list[NodeId]:
         """Where paths begin unless somebody chooses: at peers that are there to stay, in the order of the settings."""
@@ -59,11 +66,23 @@ class OfferRoutes:
 
     async def all(self, request: Request) -> Response:
         """GET /v1/offers."""
-        return JSONResponse({"offers": [shapes.offer_shape(record) for record in self._manager.offers()]})
+        return JSONResponse({"offers": self.listed()})
+
+    def listed(self) -> list[shapes.Shape]:
+        """All offers of ours."""
+        return [shapes.offer_shape(record) for record in self._manager.offers()]
 
     async def one(self, request: Request) -> Response:
         """GET /v1/offers/{id}: by offer_id or a beginning of it."""
-        return JSONResponse(self._offer(self._named(request)))
+        return JSONResponse(self.shown(wanted_by(request)))
+
+    def shown(self, wanted: str) -> shapes.Shape:
+        """One offer, with where it is asked.
+
+        Raises:
+            UsageError: there is none of this id, or more than one.
+        """
+        return self._offer(self._named(wanted))
 
     async def retire(self, request: Request) -> Response:
         """POST /v1/offers/{id}/retire: no new subscribers; those there are go on."""
@@ -92,11 +111,11 @@ class OfferRoutes:
         return self._change(request, OfferStatus.REPLACED, found[0])
 
     def _change(self, request: Request, status: OfferStatus, successor: OfferId | None = None) -> Response:
-        offer_id = self._named(request).offer_id
+        offer_id = self._named(wanted_by(request)).offer_id
         return JSONResponse(self._offer(self._services.payee.subscribers.change_offer(offer_id, status, successor)))
 
-    def _named(self, request: Request) -> OfferRecord:
-        return only_one(self._manager.offers(), lambda record: record.offer_id.hex(), request, "offer")
+    def _named(self, wanted: str) -> OfferRecord:
+        return only_one(self._manager.offers(), lambda record: record.offer_id.hex(), wanted, "offer")
 
     def _offer(self, record: OfferRecord) -> shapes.Shape:
         """An offer with where it is asked: `via` is what a subscriber may have to say."""

@@ -9,7 +9,7 @@ from lnrecur.bolt12.offer import Offer
 from lnrecur.daemon.http import shapes
 from lnrecur.daemon.http.bodies import EndBody, WaiveBody
 from lnrecur.daemon.http.payer_routes import PayerRoutes
-from lnrecur.daemon.http.reading import body_of, only_one
+from lnrecur.daemon.http.reading import body_of, only_one, wanted_by
 from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.service.assembly import Services
@@ -53,10 +53,10 @@ class OrderRoutes:
     def _either(self, request: Request) -> Inbound | Outbound:
         ours = [state for state in self._manager.outbounds() if not state.one_off]
         states: list[Inbound | Outbound] = [*ours, *self._manager.inbounds()]
-        return only_one(states, _id, request, "subscription")
+        return only_one(states, _id, wanted_by(request), "subscription")
 
     def _paid_to_us(self, request: Request) -> Inbound:
-        return only_one(self._manager.inbounds(), _id, request, "subscription that we are paid")
+        return only_one(self._manager.inbounds(), _id, wanted_by(request), "subscription that we are paid")
 
     def _shown(self, state: Inbound) -> Response:
         record = self._manager.offer(state.offer_id)

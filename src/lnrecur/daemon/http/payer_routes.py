@@ -11,9 +11,10 @@ from lnrecur.bolt12.offer import Offer
 from lnrecur.daemon.http import shapes
 from lnrecur.daemon.http.payer_bodies import AmendBody, ApproveBody, PayBody, SubscribeBody
 from lnrecur.daemon.http.payer_shapes import one_off_shape, outbound_shape
-from lnrecur.daemon.http.reading import body_of, only_one
+from lnrecur.daemon.http.reading import body_of, only_one, wanted_by
 from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.service.assembly import Services
+from lnrecur.values import RecurrenceId
 
 _URI = "lightning:"
 
@@ -30,11 +31,17 @@ class PayerRoutes:
 
     async def subscribe(self, request: Request) -> Response:
         """POST /v1/subscriptions."""
-        body = await body_of(request, SubscribeBody)
+        return JSONResponse(await self.order(await body_of(request, SubscribeBody)), status_code=201)
+
+    async def order(self, body: SubscribeBody) -> shapes.Shape:
+        """Begin a new subscription.
+
+        Raises:
+            LnrecurError: it cannot be; names the field.
+        """
         terms, mandate = body.to_terms(), body.mandate.to_mandate()
         await self._payer.check_rate(mandate)
-        state = self._payer.subscribe(offer_of(body.offer), mandate, terms)
-        return JSONResponse(self.shape(state), status_code=201)
+        return self.shape(self._payer.subscribe(offer_of(body.offer), mandate, terms))
 
     async def cancel(self, request: Request) -> Response:
         """POST /v1/subscriptions/{id}/cancel."""
@@ -55,11 +62,18 @@ class PayerRoutes:
     async def approve(self, request: Request) -> Response:
         """POST /v1/subscriptions/{id}/approve."""
         body = await body_of(request, ApproveBody)
+        return JSONResponse(await self.say_yes(self._subscription(request).recurrence_id, body))
+
+    async def say_yes(self, recurrence_id: RecurrenceId, body: ApproveBody) -> shapes.Shape:
+        """Agree to what waits.
+
+        Raises:
+            LnrecurError: nothing waits, or it cannot be agreed to like this.
+        """
         mandate = None if body.mandate is None else body.mandate.to_mandate()
         if mandate is not None:
             await self._payer.check_rate(mandate)
-        recurrence_id = self._subscription(request).recurrence_id
-        return self._answer(self._payer.approve(recurrence_id, mandate, paid_elsewhere=body.paid_elsewhere))
+        return self.shape(self._payer.approve(recurrence_id, mandate, paid_elsewhere=body.paid_elsewhere))
 
     async def amend(self, request: Request) -> Response:
         """POST /v1/subscriptions/{id}/amend."""
@@ -82,9 +96,17 @@ class PayerRoutes:
     def _answer(self, state: Outbound) -> Response:
         return JSONResponse(self.shape(state))
 
-    def _subscription(self, request: Request) -> Outbound:
+    def named(self, wanted: str) -> Outbound:
+        """The subscription that we pay whose id is, or begins with, `wanted`.
+
+        Raises:
+            UsageError: there is none, or more than one.
+        """
         states = [state for state in self._manager.outbounds() if not state.one_off]
-        return only_one(states, lambda state: state.recurrence_id.hex(), request, "subscription that we pay")
+        return only_one(states, lambda state: state.recurrence_id.hex(), wanted, "subscription that we pay")
+
+    def _subscription(self, request: Request) -> Outbound:
+        return self.named(wanted_by(request))
 
     # --- single payments ---------------------------------------------------------------------------------------------
 
@@ -129,7 +151,7 @@ class PayerRoutes:
 
     def _ordered(self, request: Request) -> Outbound:
         states = [state for state in self._manager.outbounds() if state.one_off]
-        return only_one(states, lambda state: state.recurrence_id.hex(), request, "payment that we ordered")
+        return only_one(states, lambda state: state.recurrence_id.hex(), wanted_by(request), "payment that we ordered")
 
 
 def offer_of(text: str) -> Offer:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from lnrecur.daemon.http.bodies import Address
-from lnrecur.daemon.http.reading import body_of, only_one
+from lnrecur.daemon.http.reading import body_of, only_one, wanted_by
 from lnrecur.daemon.http.shapes import Shape
 from lnrecur.daemon.peer_book import Listed, PeerBook
 from lnrecur.ports import Clock
@@ -58,7 +58,7 @@ class PeerRoutes:
 
     async def remove(self, request: Request) -> Response:
         """DELETE /v1/peers/{id}: by node id or a beginning of it."""
-        listed = only_one(self._book.listed(), lambda listed: listed.status.node_id.hex(), request, "peer")
+        listed = only_one(self._book.listed(), lambda listed: listed.status.node_id.hex(), wanted_by(request), "peer")
         self._book.remove(listed.status.node_id)
         return JSONResponse({"node_id": listed.status.node_id.hex(), "removed": True})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -38,6 +38,18 @@ async def body_of(request: Request, kind: type[B]) -> B:
         raise InvalidBody(str(error), "body") from error
 
 
+def body_from(document: Mapping[str, Any], kind: type[B]) -> B:
+    """A body that was not sent over HTTP, held to the same rules.
+
+    Raises:
+        InvalidBody: it is none; names the field.
+    """
+    try:
+        return msgspec.convert(document, type=kind)
+    except msgspec.ValidationError as error:
+        raise InvalidBody(*_told_and_field(str(error))) from error
+
+
 def _told_and_field(message: str) -> tuple[str, str]:
     """What msgspec complains about, and the field it is about: `$` is the body."""
     placed = _PLACE.fullmatch(message)
@@ -64,14 +76,19 @@ def number_of(request: Request, name: str, default: int, least: int, most: int) 
     return int(text)
 
 
-def only_one(things: Sequence[T], name: Callable[[T], str], request: Request, what: str) -> T:
-    """The one thing whose id is, or begins with, the id of the path.
+def wanted_by(request: Request) -> str:
+    """The id in the path, or its beginning."""
+    return str(request.path_params["id"])
+
+
+def only_one(things: Sequence[T], name: Callable[[T], str], wanted: str, what: str) -> T:
+    """The one thing whose id is, or begins with, `wanted`.
 
     Raises:
         NotFound: none does.
         UsageError: more than one does.
     """
-    wanted: Any = request.path_params["id"].lower()
+    wanted = wanted.lower()
     found = [thing for thing in things if name(thing).startswith(wanted)]
     if not found or not wanted:
         raise NotFound(f"no {what} with an id that begins with {wanted!r}", field="id")

@@ -17,7 +17,7 @@ from lnrecur.daemon.http.bodies import I64_MAX
 from lnrecur.daemon.http.offer_routes import OfferRoutes
 from lnrecur.daemon.http.order_routes import OrderRoutes
 from lnrecur.daemon.http.payer_routes import PayerRoutes
-from lnrecur.daemon.http.reading import number_of, only_one
+from lnrecur.daemon.http.reading import number_of, only_one, wanted_by
 from lnrecur.errors import UsageError
 from lnrecur.ports import MoneyNodeError
 from lnrecur.service.assembly import Services
@@ -91,15 +91,26 @@ class Routes:
         role = request.query_params.get("role")
         if role not in (None, "payer", "payee"):
             raise UsageError(f"role is payer or payee, not {role!r}", field="role")
-        found = [shape for shape in self._all() if role in (None, shape["role"])]
-        return JSONResponse({"subscriptions": found})
+        return JSONResponse({"subscriptions": self.listed(role)})
+
+    def listed(self, role: str | None = None) -> list[shapes.Shape]:
+        """All subscriptions, or those in which we are the `payer` or the `payee`."""
+        return [shape for shape in self._all() if role in (None, shape["role"])]
 
     async def subscription(self, request: Request) -> Response:
         """GET /v1/subscriptions/{id}: with its payments and events."""
-        shape = only_one(self._all(), lambda shape: shape["id"], request, "subscription")
+        return JSONResponse(self.shown(wanted_by(request)))
+
+    def shown(self, wanted: str) -> shapes.Shape:
+        """One subscription, with its payments and events.
+
+        Raises:
+            UsageError: there is none of this id, or more than one.
+        """
+        shape = only_one(self._all(), lambda shape: shape["id"], wanted, "subscription")
         subject = bytes.fromhex(shape["id"])
         shape["book"] = [shapes.payment_shape(payment) for payment in self._manager.payments(subject)]
-        return JSONResponse({**shape, "events": shapes.events_of(self._manager, subject)})
+        return {**shape, "events": shapes.events_of(self._manager, subject)}
 
     def _all(self) -> list[shapes.Shape]:
         offers = {record.offer_id: Offer.from_bytes(record.offer) for record in self._manager.offers()}

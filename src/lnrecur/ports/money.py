@@ -42,6 +42,8 @@ class NodeInfo:
     kind: str
     """What it is, in words a person reads: "play money", "lnd 0.21.2" ..."""
     is_play_money: bool = False
+    can_split: bool = False
+    """Whether it can pay in several parts (MPP). Invoices that must be paid so are refused where it cannot (BI14)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,8 @@ class PayOrder:
     description: str = ""
     may_split: bool = False
     """Whether the invoice allows it to be paid in several parts (MPP in invoice_features)."""
+    must_split: bool = False
+    """Whether it demands that (MPP, compulsory); given only to a node that `can_split`."""
 
 
 class SentState(StrEnum):

@@ -19,8 +19,6 @@ from lnrecur.wire.errors import WireError
 CLOCK_SKEW_S: Final = 3600
 """How far the payee's clock may be from ours. Where invoice_created_at becomes the start of period 0, an older one
 would make periods due at once that nobody agreed to."""
-
-
 _MPP_COMPULSORY: Final = 1 << 16
 
 
@@ -48,14 +46,27 @@ def read_invoice(data: bytes) -> Invoice:
     return Invoice.from_bytes(data)
 
 
-def check_invoice(state: Outbound, data: bytes, now: UnixSeconds) -> tuple[VerifiedInvoice, UnixSeconds | None]:
+def must_be_split(data: bytes) -> bool:
+    """Whether these bytes are an invoice that must be paid in several parts (MPP, compulsory)."""
+    try:
+        invoice = read_invoice(data)
+    except (WireError, Bolt12Error):
+        return False
+    return bool(int.from_bytes(invoice.invoice_features or b"", "big") & _MPP_COMPULSORY)
+
+
+def check_invoice(
+    state: Outbound, data: bytes, now: UnixSeconds, *, can_split: bool | None = False
+) -> tuple[VerifiedInvoice, UnixSeconds | None]:
     """Prove an invoice the answer to the pending request; answers it with the start of period 0 it stands for.
 
-    A one-off has no periods, and answers None.
+    A one-off has no periods, and answers None. `can_split`: whether the money node can pay in several parts; None if
+    that is unknown.
 
     Raises:
         InvoiceRefused: nothing was asked, it cannot be read, it is not the answer, its basetime is wrong (V1, V4,
-            V5), its period cannot be counted (T7) or is not due yet (T8), it asks for nothing, or it has expired.
+            V5), its period cannot be counted (T7) or is not due yet (T8), it asks for nothing, it has expired, or it
+            must be paid in parts by a node that cannot do that.
     """
     if state.request is None:
         raise InvoiceRefused("no request waits for an invoice")
@@ -67,8 +78,9 @@ def check_invoice(state: Outbound, data: bytes, now: UnixSeconds) -> tuple[Verif
     except (WireError, Bolt12Error) as error:
         rule = error.rule if isinstance(error, Bolt12Error) else "BOLT 1"
         raise InvoiceRefused(f"the payee's invoice is refused: {error}", rule) from error
-    if int.from_bytes(verified.invoice_features or b"", "big") & _MPP_COMPULSORY:
-        raise InvoiceRefused("invoice_features: it must be paid in several parts, and we pay in one", "BI14")
+    if not can_split and must_be_split(data):
+        why = "the money node pays in one" if can_split is False else "the money node does not say whether it can"
+        raise InvoiceRefused(f"invoice_features: it must be paid in several parts, and {why}", "BI14")
     if now > verified.expires_at:
         raise InvoiceRefused(f"the invoice expired at {verified.expires_at}, it is {now}", "BI13")
     if state.one_off:

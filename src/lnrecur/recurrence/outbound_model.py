@@ -231,12 +231,14 @@ class InvoiceArrived:
     """An invoice came over the reply path of a request of ours.
 
     `rate` is what a bitcoin costs now in the currency of the mandate, where it is in one; without a rate `no_rate` says
-    why there is none.
+    why there is none. `can_split`: whether the money node can pay in several parts, where the invoice demands it; None
+    if it did not answer.
     """
 
     invoice: bytes
     rate: ExchangeRate | None = None
     no_rate: str | None = None
+    can_split: bool | None = False
 
 
 @dataclass(frozen=True, slots=True)

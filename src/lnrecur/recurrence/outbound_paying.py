@@ -45,7 +45,7 @@ def invoice_arrived(state: Outbound, event: InvoiceArrived, now: UnixSeconds) ->
     if state.request is None:  # it answers a request that was given up
         return Step(state)
     try:
-        invoice, basetime = check_invoice(state, event.invoice, now)
+        invoice, basetime = check_invoice(state, event.invoice, now, can_split=event.can_split)
     except InvoiceRefused as refused:
         told = str(refused)
         return Step(replace(state, problem=told), (Emit("subscription.invoice_refused", {"why": told}),))

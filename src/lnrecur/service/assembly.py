@@ -15,6 +15,7 @@ from lnrecur.ports import (
     Host,
     MessageRouter,
     MoneyNode,
+    MoneyNodeError,
     PeerLink,
     RateSource,
     RecurrenceManager,
@@ -22,7 +23,7 @@ from lnrecur.ports import (
 )
 from lnrecur.service.attendance import Attendance, Beats
 from lnrecur.service.courier import Courier, MessageSettings
-from lnrecur.service.invoicing import Invoicer
+from lnrecur.service.invoicing import INFO_S_MAX, Invoicer
 from lnrecur.service.keyring import Keyring
 from lnrecur.service.node_watch import NodeWatch
 from lnrecur.service.payee import PayeeService
@@ -93,6 +94,7 @@ class Services:
             chain=parts.chain,
             on_change=self._changed,
             rates=parts.rates,
+            can_split=self._node_can_split,
         )
         self.node_watch: NodeWatch | None = None
         if parts.watch_node_s is not None:
@@ -152,6 +154,14 @@ class Services:
     async def _listen(self, doorbell: Doorbell) -> None:
         async for _ in doorbell.rings():
             self.scheduler.poke()
+
+    async def _node_can_split(self) -> bool | None:
+        """Whether the money node can pay in several parts; None while it does not answer."""
+        try:
+            async with asyncio.timeout(INFO_S_MAX):
+                return (await self.parts.node.info()).can_split
+        except (MoneyNodeError, TimeoutError):
+            return None
 
     def _node_failed(self) -> None:
         if self.node_watch is not None:

@@ -26,7 +26,7 @@ _SECONDS_PER_BLOCK: Final = 600
 _CLTV_SLACK_BLOCKS: Final = 1008
 """A week for shadow delays and slow blocks, as Core Lightning allows."""
 _EDGES_MAX: Final = 3
-_INFO_S_MAX: Final = 5
+INFO_S_MAX: Final = 5
 """Real seconds the node has to say what it can do."""
 _LOG = logging.getLogger("lnrecur.invoicing")
 _MPP_OPTIONAL: Final = (1 << 17).to_bytes(3, "big")
@@ -86,7 +86,7 @@ class Invoicer:
         """Whether the node says that it can fail back a payment that is not wanted; False while it does not answer."""
         if self._can_hold is None:
             try:
-                async with asyncio.timeout(_INFO_S_MAX):
+                async with asyncio.timeout(INFO_S_MAX):
                     self._can_hold = (await self._node.info()).can_hold
             except (MoneyNodeError, TimeoutError) as error:
                 _LOG.info("whether the money node can hold payments is unknown: %s", str(error) or "no answer")

@@ -8,7 +8,7 @@ our seed, so they are recognised after a restart too.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from lnrecur.errors import UsageError
 from lnrecur.messaging.messenger import ContentsKind, Delivered, MessageContents
 from lnrecur.ports import AlreadyPaid, Change, Clock, Conflict, Entropy, RateSource, RateUnavailable, RecurrenceManager
 from lnrecur.recurrence import outbound
+from lnrecur.recurrence.invoice_checks import must_be_split
 from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_failures import REUSED_HASH
 from lnrecur.recurrence.outbound_model import (
@@ -64,9 +65,14 @@ class PayerService:
         chain: ChainHash,
         on_change: Callable[[], None],
         rates: RateSource | None = None,
+        can_split: Callable[[], Awaitable[bool | None]],
     ) -> None:
-        """`on_change` is called after every commit that left something to do; `rates` is for mandates in a currency."""
+        """`on_change` is called after every commit that left something to do; `rates` is for mandates in a currency.
+
+        `can_split` answers whether the money node can pay in several parts; None while it does not say.
+        """
         self._rates = rates
+        self._can_split = can_split
         self._manager = manager
         self._keyring = keyring
         self._clock = clock
@@ -236,7 +242,7 @@ class PayerService:
             return
         self.unanswered.settled(recurrence_id)
         if contents.kind is ContentsKind.INVOICE:
-            invoice = await self._with_rate(recurrence_id, contents.data)
+            invoice = await self._arrived(recurrence_id, contents.data)
             self.apply(recurrence_id, lambda: invoice)
             return
         entropy = self._entropy.take(_JITTER_SIZE)
@@ -247,17 +253,19 @@ class PayerService:
         request = self._state(recurrence_id).request
         return request is not None and self._keyring.payer(recurrence_id).reply_path_id(request.data) == path_id
 
-    async def _with_rate(self, recurrence_id: RecurrenceId, data: bytes) -> InvoiceArrived:
-        """An invoice, with the rate of this moment where the mandate is in a currency."""
+    async def _arrived(self, recurrence_id: RecurrenceId, data: bytes) -> InvoiceArrived:
+        """An invoice with what it is judged by: the rate where the mandate is in a currency, and what the node can."""
+        can_split = await self._can_split() if must_be_split(data) else False
         fiat = self._state(recurrence_id).mandate.fiat
         if fiat is None:
-            return InvoiceArrived(data)
-        if self._rates is None:
-            return InvoiceArrived(data, no_rate="this daemon has no exchange rates: set a rate source")
-        try:
-            return InvoiceArrived(data, rate=await self._rates.rate(fiat.currency))
-        except RateUnavailable as error:
-            return InvoiceArrived(data, no_rate=str(error))
+            return InvoiceArrived(data, can_split=can_split)
+        no_rate, rate = "this daemon has no exchange rates: set a rate source", None
+        if self._rates is not None:
+            try:
+                rate = await self._rates.rate(fiat.currency)
+            except RateUnavailable as error:
+                no_rate = str(error)
+        return InvoiceArrived(data, rate, None if rate else no_rate, can_split)
 
     def expect_answers_again(self) -> None:
         """After a start: the answers to requests that were sent before it are still welcome."""

@@ -46,7 +46,8 @@ from lnrecur.values import Msat, NodeId, PaymentHash, RecurrenceId
 
 _LOG = logging.getLogger("lnrecur.performer")
 _MPP: Final = 3 << 16
-"""basic_mpp in invoice_features, compulsory or optional (BOLT 9)."""
+_MPP_COMPULSORY: Final = 1 << 16
+"""basic_mpp in invoice_features, compulsory or optional, and the former alone (BOLT 9)."""
 CANCEL_TRIES_MAX: Final = 24 * 60
 """A cancel is a courtesy (Q6): a payee that nobody reaches for about a day is not told."""
 
@@ -270,6 +271,7 @@ class Performer:
 def pay_order(effect: Pay) -> PayOrder:
     """What the money node needs to know of an accepted invoice."""
     invoice = read_invoice(effect.invoice)
+    features = int.from_bytes(invoice.invoice_features or b"", "big")
     paths = tuple(
         PaymentPath(
             path,
@@ -290,7 +292,8 @@ def pay_order(effect: Pay) -> PayOrder:
         expires_at=invoice.expires_at,
         invoice=effect.invoice,
         description=invoice.description or "",
-        may_split=bool(int.from_bytes(invoice.invoice_features or b"", "big") & _MPP),
+        may_split=bool(features & _MPP),
+        must_split=bool(features & _MPP_COMPULSORY),
     )
 
 

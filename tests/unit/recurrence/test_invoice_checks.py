@@ -9,8 +9,10 @@ from lnrecur.bolt12 import InvoiceRequest, fields
 from lnrecur.bolt12.codecs import RecurrenceBase
 from lnrecur.crypto.keys import PrivateKey
 from lnrecur.onion.blinding import blind_path, unblind
+from lnrecur.recurrence.effects import Emit, Pay
 from lnrecur.recurrence.invoice_checks import CLOCK_SKEW_S, InvoiceRefused, check_invoice
 from lnrecur.recurrence.outbound_model import InvoiceArrived, Terms
+from lnrecur.service.performer import pay_order
 from lnrecur.values import UnixSeconds
 from lnrecur.wire.integers import U32_MAX, U64_MAX
 from lnrecur.wire.tlv import TlvRecord, TlvStream
@@ -86,10 +88,29 @@ def test_an_invoice_over_another_amount_than_was_asked_for_is_refused() -> None:
     assert kinds(payer.receive(amount=PRICE)) == ["Pay"]
 
 
-def test_an_invoice_that_must_be_paid_in_parts_is_refused_and_one_that_may_be_is_paid() -> None:
+MUST_BE_SPLIT = {fields.INVOICE_FEATURES: b"\x01\x00\x00"}
+
+
+def test_an_invoice_that_may_be_paid_in_parts_is_paid_by_any_node() -> None:
     payer = _asking()
-    _refused(payer, payer.invoice(values={fields.INVOICE_FEATURES: b"\x01\x00\x00"}), "BI14")
     assert kinds(payer.receive(values={fields.INVOICE_FEATURES: b"\x02\x00\x00"})) == ["Pay"]
+
+
+@pytest.mark.parametrize(("can_split", "why"), [(False, "the money node pays in one"), (None, "does not say whether")])
+def test_an_invoice_that_must_be_paid_in_parts_is_refused_unless_the_node_can_split(
+    can_split: bool | None, why: str
+) -> None:
+    payer = _asking()
+    _refused(payer, payer.invoice(values=MUST_BE_SPLIT), "BI14")
+    [told] = payer.step(InvoiceArrived(payer.invoice(values=MUST_BE_SPLIT), can_split=can_split))
+    assert isinstance(told, Emit)
+    assert why in str(told.data["why"])
+    assert "BI14" in str(told.data["why"])
+    [pay, _] = payer.step(InvoiceArrived(payer.invoice(values=MUST_BE_SPLIT), can_split=True))
+    assert isinstance(pay, Pay)
+    order = pay_order(pay)
+    assert order.may_split
+    assert order.must_split
 
 
 def test_an_invoice_with_a_wrong_or_missing_signature_is_refused() -> None:

@@ -68,10 +68,11 @@ def write_bolt11(
     description: str,
     paths: Sequence[PaymentPath],
     may_split: bool,
+    must_split: bool = False,
 ) -> str:
     """The text. Every path begins at a node id and `fits_bolt11`."""
     prefix = f"{_PREFIXES[chain]}{amount_msat * 10}p"  # p: a tenth of a millisatoshi
-    features = [_TLV_ONION, _PAYMENT_SECRET, _ROUTE_BLINDING, *([_MPP] if may_split else [])]
+    features = [_TLV_ONION, _PAYMENT_SECRET, _ROUTE_BLINDING, *([_MPP - must_split] if may_split else [])]
     told = description.encode()[:DESCRIPTION_MAX].decode(errors="ignore").encode()
     data = _number(created_at, 7)
     data += _field(_PAYMENT_HASH, _digits(payment_hash))

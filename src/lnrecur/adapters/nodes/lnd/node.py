@@ -96,6 +96,7 @@ class LndNode:
             block_height=int(told["block_height"]),
             can_hold=self._hold,
             kind=f"LND {version_of(told)}",
+            can_split=True,
         )
 
     async def get_info(self) -> dict[str, Any]:

@@ -66,13 +66,16 @@ class Payments:
             description=order.description.encode()[:room].decode(errors="ignore") + limit,
             paths=paths,
             may_split=order.may_split,
+            must_split=order.must_split,
         )
-        body = {
+        body: dict[str, str | int] = {
             "payment_request": request,
             "fee_limit_msat": str(order.max_fee_msat),
             "timeout_seconds": PAY_S_MAX,
             "max_parts": PARTS_MAX if order.may_split else 1,
         }
+        if order.must_split:
+            body["max_shard_size_msat"] = str(-(-order.amount_msat // 2))
         try:
             async with self._rest.stream("POST", "/v2/router/send", body=body) as told:
                 if "status" not in await anext(told):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,18 +16,20 @@ from lnrecur.cli.timeline import draw
 from lnrecur.cli.timeline_story import longest_of, rows_of
 from lnrecur.errors import UsageError
 from lnrecur.recurrence.words import recurrence_in_words
+from lnrecur.testing.simulator.crew import cores
 from lnrecur.testing.simulator.faults import faults_in_words, parse_faults
-from lnrecur.testing.simulator.plan import YEAR, Scale, person_of
+from lnrecur.testing.simulator.plan import YEAR, Scale
 from lnrecur.testing.simulator.promises import PROMISES
 from lnrecur.testing.simulator.report import Report
 from lnrecur.testing.simulator.report import simulate as simulate_world
-from lnrecur.testing.simulator.trace import Line, Wanted
+from lnrecur.testing.simulator.trace import Line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _YEARS_MAX: Final = 100
 _SUBSCRIPTIONS_MAX: Final = 10_000
+_PROCESSES_MAX: Final = 256
 _STEP: Final = 0.1
 """How often progress is told where standard error is no terminal, as a share of the time."""
 
@@ -77,6 +77,12 @@ _STEP: Final = 0.1
     show_default=True,
     help="Which one to draw, from 0; where a promise breaks, the one concerned.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(1, _PROCESSES_MAX),
+    metavar="N",
+    help="How many may share the work; what they find does not depend on it.  [default: one per core]",
+)
 @json_option
 @click.pass_context
 def simulate(
@@ -88,20 +94,21 @@ def simulate(
     store: str,
     picture: Path | None,
     subscription: int,
+    processes: int | None,
     as_json: bool,
 ) -> None:
     """Run real payees and payers on virtual time, over a network that loses messages, and check the six promises.
 
     Merchants and subscribers, daemons that crash, money nodes that fall silent, power cuts between a commit and what
     follows from it: all of it follows from the seed. When a promise breaks, a small world that breaks it too is
-    looked for, its trace is printed, and the exit code is 1.
+    looked for, its trace is printed, and the exit code is 1. See docs/simulator.md.
     """
     scale = Scale(seed, max(1, round(years * YEAR)), subscriptions, parse_faults(faults), on_disk=store == "sqlite")
     if picture is not None and subscription >= subscriptions:
         raise UsageError(f"--subscription: there are {subscriptions}, numbered from 0", field="subscription")
-    wanted = None if picture is None else _about(subscription)
-    with _progress() as tell, _trouble_untold(), _seldom_collecting():
-        report = simulate_world(scale, progress=tell, wanted=wanted)
+    about = None if picture is None else subscription
+    with _progress() as tell:
+        report = simulate_world(scale, processes=processes or cores(), tell=tell, about=about)
     if picture is not None:
         picture.write_text(_picture(report, subscription), encoding="utf-8")
     if as_json:
@@ -111,46 +118,25 @@ def simulate(
     context.exit(0 if report.kept else EXIT_FAILED)
 
 
-@contextmanager
-def _trouble_untold() -> Iterator[None]:
-    """Trouble is what is wanted here: nobody has to read of it in the log."""
-    log = logging.getLogger("lnrecur")
-    before = log.level
-    log.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        log.setLevel(before)
-
-
-@contextmanager
-def _seldom_collecting() -> Iterator[None]:
-    """A world keeps nearly all it makes; to look through it for garbage again and again took an eighth of the time."""
-    before = gc.get_threshold()
-    gc.set_threshold(100_000, 50, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-
-
-def _about(slot: int) -> Wanted:
-    """Lines of one subscription and of the two nodes it is between."""
-    person = person_of(slot)
-    return lambda node, slots: slot in slots or (not slots and (node == person or node.startswith("merchant")))
-
-
-def _picture(report: Report, slot: int) -> str:
-    outcome = report.outcome if report.small is None else report.small.outcome
+def _picture(report: Report, subscription: int) -> str:
+    """Of the subscription that was asked for or, where a promise broke, of the one concerned."""
     breach = report.breach
-    if breach is not None and breach.subscription is not None:
-        slot = breach.subscription.slot
-    known = longest_of(outcome.subscriptions, slot)
+    if breach is None:
+        known = longest_of(report.subscriptions, subscription - report.town.first_slot)
+    elif breach.subscription is None:
+        known = longest_of(report.subscriptions)
+    else:
+        known = longest_of(report.subscriptions, breach.subscription.slot)
     terms = recurrence_in_words(known.offer)
-    told = f"simulated, {known}, seed {report.scale.seed}, faults: {faults_in_words(report.scale.faults)}"
-    lines = [line for line in outcome.trace.lines if line.slots or line.node in (known.person, known.merchant)]
+    faults = faults_in_words(report.scale.faults)
+    told = f"simulated, {known}{_in_town(report)}, seed {report.scale.seed}, faults: {faults}"
+    lines = [line for line in report.lines if line.slots or line.node in (known.person, known.merchant)]
     told = told if breach is None else f"{told}; BROKEN {breach}"
     return draw(known.offer.description or "an offer", (terms, told), rows_of(known, lines))
+
+
+def _in_town(report: Report) -> str:
+    return f", town {report.town.number} of {report.towns}" if report.towns > 1 else ""
 
 
 @contextmanager
@@ -171,7 +157,7 @@ def _lines() -> Callable[[float, str], None]:
 
     def tell(share: float, told: str) -> None:
         nonlocal last
-        if share >= last + _STEP:
+        if share >= last + _STEP or share < last:  # less than before: something else has begun
             last = share
             click.echo(f"{share:4.0%}  {told}", err=True)
 
@@ -182,7 +168,8 @@ def _show(report: Report) -> None:
     console = make_console()
     scale, counts = report.scale, report.outcome.counts
     told = f"seed {scale.seed}: {scale.seconds / YEAR:g} years, {scale.subscriptions} subscriptions at a time"
-    console.print(f"{told}, faults: {faults_in_words(scale.faults)}", style="bold", soft_wrap=True)
+    towns = f" in {report.towns} towns" if report.towns > 1 else ""
+    console.print(f"{told}{towns}, faults: {faults_in_words(scale.faults)}", style="bold", soft_wrap=True)
     console.print()
     print_table(console, ("what happened", "how often"), [(name, f"{counts[name]:,}") for name in sorted(counts)])
     console.print()
@@ -195,7 +182,7 @@ def _show(report: Report) -> None:
     console.print(printable(f"BROKEN {breach}"), style="bold red", soft_wrap=True)
     if breach.subscription is not None:
         console.print(str(breach.subscription), soft_wrap=True)
-    console.print(f"seed {scale.seed}, at {local_moment(report.outcome.at)}", soft_wrap=True)
+    console.print(f"seed {scale.seed}{_in_town(report)}, at {local_moment(report.outcome.at)}", soft_wrap=True)
     console.print(f"to run it again: {report.command}", soft_wrap=True)
     _show_trace(console, report)
 
@@ -203,13 +190,13 @@ def _show(report: Report) -> None:
 def _show_trace(console: Console, report: Report) -> None:
     if report.small is None:
         return
-    plan, lines = report.small.plan, report.small.outcome.trace.lines
+    plan = report.small.plan
     people = f"{len(plan.arrivals)} subscriptions, {plan.scale.seconds:,} seconds, {len(plan.deeds)} deeds"
     console.print(f"\nThe smallest world that breaks it ({people}, faults: {faults_in_words(plan.scale.faults)}):")
     for deed in plan.deeds:
         console.print(f"  planned: {deed.kind} of {deed.node} after {deed.at:,} s ({deed.number})", soft_wrap=True)
     console.print()
-    print_table(console, ("time", "who", "what"), [_row(line) for line in lines])
+    print_table(console, ("time", "who", "what"), [_row(line) for line in report.lines])
 
 
 def _row(line: Line) -> tuple[str, str, str]:

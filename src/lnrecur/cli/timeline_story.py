@@ -33,15 +33,15 @@ _PLAIN: Final = {
 _ROWS_MAX: Final = 1000
 
 
-def longest_of(subscriptions: Sequence[Subscription], slot: int) -> Subscription:
-    """Of those that held a slot, the one with the most payments.
+def longest_of(subscriptions: Sequence[Subscription], slot: int | None = None) -> Subscription:
+    """Of those that held a slot (None: any), the one with the most payments.
 
     Raises:
         UsageError: nobody held it.
     """
-    held = [known for known in subscriptions if known.slot == slot]
+    held = [known for known in subscriptions if slot in (None, known.slot)]
     if not held:
-        raise UsageError(f"there was no subscription {slot}: they are numbered from 0", field="subscription")
+        raise UsageError("nobody has subscribed there, so there is nothing to draw", field="subscription")
     return max(held, key=lambda known: (len(known.settled), -known.generation))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -26,26 +27,33 @@ class _Spent(Exception):
     """As many runs as there may be were made."""
 
 
-def minimise(plan: Plan, broken: Outcome, breakage: Breakage = WHOLE, runs_max: int = RUNS_MAX) -> tuple[Plan, Outcome]:
+def minimise(
+    plan: Plan,
+    broken: Outcome,
+    breakage: Breakage = WHOLE,
+    runs_max: int = RUNS_MAX,
+    on_run: Callable[[int], None] = lambda number: None,
+) -> tuple[Plan, Outcome]:
     """A smaller plan that breaks the same promise, and how it went, with the trace of the subscription concerned.
 
-    `broken` is how `plan` went; it has a breach.
+    `broken` is how `plan` went; it has a breach. `on_run` is called before each run, with its number from 1.
     """
-    search = _Search(plan, broken, breakage, runs_max)
-    try:
+    search = _Search(plan, broken, breakage, runs_max, on_run)
+    with suppress(_Spent):
         search.shrink()
-    except _Spent:
-        search.spent = True
     return search.plan, _traced(search.plan, search.outcome, breakage)
 
 
 class _Search:
-    def __init__(self, plan: Plan, broken: Outcome, breakage: Breakage, runs_max: int) -> None:
+    def __init__(
+        self, plan: Plan, broken: Outcome, breakage: Breakage, runs_max: int, on_run: Callable[[int], None]
+    ) -> None:
         self.plan = plan
         self.outcome = broken
-        self.spent = False
         self._breakage = breakage
-        self._left = runs_max
+        self._runs_max = runs_max
+        self._runs = 0
+        self._on_run = on_run
 
     def shrink(self) -> None:
         """Leave out what can be left out, the greatest parts first."""
@@ -88,9 +96,10 @@ class _Search:
     def _try(self, plan: Plan) -> bool:
         if plan == self.plan or not plan.arrivals:
             return False
-        if not self._left:
+        if self._runs == self._runs_max:
             raise _Spent
-        self._left -= 1
+        self._runs += 1
+        self._on_run(self._runs)
         outcome = asyncio.run(World(plan, breakage=self._breakage).run())
         if outcome.breach is None or self.outcome.breach is None:
             return False
@@ -130,5 +139,5 @@ def _traced(plan: Plan, outcome: Outcome, breakage: Breakage) -> Outcome:
         return known is None or known.slot in slots or (not slots and node in ("world", known.person, known.merchant))
 
     traced = asyncio.run(World(plan, wanted=wanted, breakage=breakage).run())
-    del traced.trace.lines[:-_TRACE_LINES_MAX]
+    del traced.lines[:-_TRACE_LINES_MAX]
     return traced

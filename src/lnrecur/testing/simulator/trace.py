@@ -9,6 +9,7 @@ from typing import Any
 
 from lnrecur.ports import StoredEvent
 from lnrecur.recurrence.effects import Book, Fact
+from lnrecur.testing.simulator.plan import person_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,17 @@ class Line:
 
 Wanted = Callable[[str, tuple[int, ...]], bool]
 """Whether a line of this node about these slots is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """A `Wanted`: lines of one subscription, and of the nodes it can be between."""
+
+    slot: int
+
+    def __call__(self, node: str, slots: tuple[int, ...]) -> bool:
+        """See `Wanted`."""
+        return self.slot in slots or (not slots and (node == person_of(self.slot) or node.startswith("merchant")))
 
 
 class Trace:

@@ -32,14 +32,26 @@ from lnrecur.testing.simulator.people import People
 from lnrecur.testing.simulator.plan import DAY, Deed, Plan
 from lnrecur.testing.simulator.power import PowerCut
 from lnrecur.testing.simulator.promises import PROMISES, Promise, PromiseBroken
-from lnrecur.testing.simulator.trace import Trace, Wanted
+from lnrecur.testing.simulator.trace import Line, Trace, Wanted
 from lnrecur.testing.simulator.witness import Witness
 from lnrecur.values import Msat
 
 Dress = Callable[[str, Parts], Parts]
 """Changes the parts of a node, given its name."""
-Progress = Callable[[float, str], None]
-"""Told the share of the time that has passed, from 0 to 1, and what the world is like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a world is."""
+
+    share: float
+    """Of its time, from 0 to 1."""
+    subscriptions: int
+    payments: int
+
+
+Progress = Callable[[Standing], None]
+"""Told now and then how far a world is."""
 
 CALM_S: Final = 3 * DAY
 """How long everybody has to finish once nothing goes wrong any more."""
@@ -64,14 +76,15 @@ WHOLE: Final = Breakage()
 
 @dataclass(slots=True)
 class Outcome:
-    """How a world ended."""
+    """How a world ended. It can be pickled."""
 
     breach: PromiseBroken | None = None
     at: int = 0
     """When it ended, in unix seconds."""
     digest: str = ""
     counts: Counter[str] = field(default_factory=Counter)
-    trace: Trace = field(default_factory=Trace)
+    lines: list[Line] = field(default_factory=list)
+    """Those of the trace that were wanted."""
     subscriptions: list[Subscription] = field(default_factory=list)
 
 
@@ -90,7 +103,7 @@ class World:
         self.plan = plan
         self.counts: Counter[str] = Counter()
         self._breakage = breakage
-        self._progress = progress or (lambda share, told: None)
+        self._progress = progress or (lambda standing: None)
         self._trace = Trace(wanted)
         self._agenda: list[tuple[int, int, Callable[[], object]]] = []
         self._order = count()
@@ -99,7 +112,7 @@ class World:
         """Let it happen, up to the first broken promise; an exception that nobody handled is told as one."""
         levels = self.plan.scale.faults
         faults = Faults(levels.loss, levels.doubling, levels.reordering, levels.lateness)
-        outcome = Outcome(trace=self._trace)
+        outcome = Outcome(lines=self._trace.lines)
         asyncio.get_running_loop().set_exception_handler(_unretrieved)
         with ExitStack() as cleanup:
             async with Rig(self.plan.scale.seed, faults=faults) as rig:
@@ -153,7 +166,7 @@ class World:
         await self._rig.run_until(end + CALM_S)
         self._witness.tell("quiet")
         self._witness.raise_breach()
-        self._progress(1.0, self._told())
+        self._progress(self._standing(1.0))
 
     def _doer(self, deed: Deed) -> Callable[[], object]:
         does = self._fate.strike if deed.kind in self._fate.kinds else self._market.do
@@ -186,7 +199,7 @@ class World:
                 self._witness.note("world", "deed", f"in vain: {error}")
             share = (moment - START) / max(1, self.plan.scale.seconds)
             if share >= told + _TOLD_EVERY:
-                self._progress(told := share, self._told())
+                self._progress(self._standing(told := share))
 
     def _next(self, end: int) -> int:
         """When the next thing on the agenda is to be done, or the end."""
@@ -195,8 +208,8 @@ class World:
     def _is_due(self, moment: int) -> bool:
         return bool(self._agenda) and self._agenda[0][0] <= moment
 
-    def _told(self) -> str:
-        return f"{len(self._facts.all()):,} subscriptions, {len(self._facts.settlements):,} payments"
+    def _standing(self, share: float) -> Standing:
+        return Standing(share, self.counts["subscriptions"], len(self._facts.settlements))
 
 
 def _store(cleanup: ExitStack) -> Callable[[], RecurrenceManager]:

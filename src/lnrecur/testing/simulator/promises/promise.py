@@ -26,6 +26,10 @@ class PromiseBroken(LnrecurError):
         self.told = told
         self.subscription = subscription
 
+    def __reduce__(self) -> tuple[type[PromiseBroken], tuple[str, str, Subscription | None]]:
+        """For `pickle`, which would make it anew of its text alone."""
+        return PromiseBroken, (self.promise, self.told, self.subscription)
+
 
 @dataclass(frozen=True, slots=True)
 class Commit:

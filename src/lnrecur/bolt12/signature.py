@@ -3,13 +3,13 @@
 Each field is a leaf, paired with a nonce leaf so that revealing one field tells nothing of its neighbour. Children are
 ordered by value, so a proof needs no directions. Signatures are not part of the tree.
 
-All hashes are tagged: each starts from a state that has eaten its tag already and is copied, never made anew.
+All hashes are tagged: each starts from a state that has eaten its tag already and is copied, never made anew. This is
+four hashes for every field of every message that is signed or checked, which is why the branches are written out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from lnrecur.bolt12.fields import is_signature
 from lnrecur.crypto import schnorr
@@ -17,9 +17,6 @@ from lnrecur.crypto.hashes import tag_once, tagged_hash, tagged_hash_state
 from lnrecur.crypto.keys import PrivateKey
 from lnrecur.wire.bigsize import encode_bigsize
 from lnrecur.wire.tlv import TlvRecord
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 
 def merkle_root(records: Iterable[TlvRecord]) -> bytes:
@@ -35,22 +32,22 @@ def merkle_root(records: Iterable[TlvRecord]) -> bytes:
     nonce_state = tag_once(b"LnNonce" + signed[0].raw)
     level = []
     for tlv_type, _, raw in signed:
-        leaf, nonce = leaf_state.copy(), nonce_state.copy()
+        leaf, nonce, branch = leaf_state.copy(), nonce_state.copy(), branch_state.copy()
         leaf.update(raw)
         nonce.update(raw[:1] if tlv_type < 0xFD else encode_bigsize(tlv_type))
-        level.append(_branch(branch_state, leaf.digest(), nonce.digest()))
+        left, right = leaf.digest(), nonce.digest()
+        branch.update(left + right if left < right else right + left)
+        level.append(branch.digest())
     while len(level) > 1:
-        paired = [_branch(branch_state, *pair) for pair in zip(level[::2], level[1::2], strict=False)]
+        paired = []
+        for left, right in zip(level[::2], level[1::2], strict=False):
+            branch = branch_state.copy()
+            branch.update(left + right if left < right else right + left)
+            paired.append(branch.digest())
         if len(level) % 2:
             paired.append(level[-1])
         level = paired
     return level[0]
-
-
-def _branch(branch_state: _Hash, left: bytes, right: bytes) -> bytes:
-    state = branch_state.copy()
-    state.update(left + right if left < right else right + left)
-    return state.digest()
 
 
 def signature_digest(message_name: str, root: bytes, field_name: str = "signature") -> bytes:

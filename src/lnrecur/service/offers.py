@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
+from lnrecur.bolt12 import Recurrence
 from lnrecur.bolt12.offer import Offer, OfferTerms
 from lnrecur.errors import UsageError
 from lnrecur.ports import Clock, Entropy, Host, OfferRecord, RecurrenceManager
@@ -147,4 +149,10 @@ class Offers:
 
 
 def _offering(record: OfferRecord) -> Offering:
-    return Offering(record.policy, Offer.from_bytes(record.offer).recurrence, record.status, record.successor)
+    return Offering(record.policy, _recurrence_of(record.offer), record.status, record.successor)
+
+
+@lru_cache(maxsize=_KNOWN_MAX)
+def _recurrence_of(offer: bytes) -> Recurrence | None:
+    """What an offer says of its recurrence: other than its status, that never changes."""
+    return Offer.from_bytes(offer).recurrence

@@ -58,7 +58,8 @@ class Scheduler:
         self._subscribers = subscribers
         self._performer = performer
         self._clock = clock
-        self._poked = asyncio.Event()
+        self._poked = False
+        self._nap: asyncio.Future[None] | None = None
         self._busy: dict[int, asyncio.Task[None]] = {}
         self._troubled = False
         self.trouble: str | None = None
@@ -66,13 +67,15 @@ class Scheduler:
 
     def poke(self) -> None:
         """Something was stored that may be due at once."""
-        self._poked.set()
+        self._poked = True
+        if self._nap is not None:
+            self._nap.cancel()
 
     async def run(self) -> None:
         """Work until cancelled; then wait for nothing and lose nothing. We have joined the workers before."""
         try:
             while True:
-                self._poked.clear()
+                self._poked = False
                 try:
                     if self._troubled:
                         await self._begin_anew()
@@ -182,7 +185,7 @@ class Scheduler:
             self._manager.effect_done(entry.id)
 
     async def _sleep(self, wake_at: UnixSeconds | None) -> None:
-        if self._poked.is_set():  # by the turn just made, as a rule: others get theirs, and we look again
+        if self._poked:  # by the turn just made, as a rule: others get theirs, and we look again
             await asyncio.sleep(0)
             return
         now = self._clock.now()
@@ -190,11 +193,10 @@ class Scheduler:
         until = latest if wake_at is None else min(wake_at, latest)
         if until <= now:  # due, but it could not be done
             until = now + BUSY_NAP_S
-        waker = asyncio.ensure_future(self._clock.sleep_until(until))
-        poked = asyncio.ensure_future(self._poked.wait())
+        self._nap = asyncio.ensure_future(self._clock.sleep_until(until))
         try:
             # The nap ends in time even if somebody sets the clock back.
-            await asyncio.wait((waker, poked), timeout=self._nap_s_max, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((self._nap,), timeout=self._nap_s_max)
         finally:
-            waker.cancel()
-            poked.cancel()
+            self._nap.cancel()
+            self._nap = None

@@ -186,7 +186,7 @@ class Rig:
         """
         if name in self.nodes:
             raise UsageError(f"there is a {name} already", field="name")
-        seed = sha256(b"lnrecur rig", str(self.seed).encode(), b"/", name.encode())
+        seed = _seed_of(self.seed, name)
         keyring = Keyring.derive(seed)
         account: MemoryMoneyNode | None = None
         if twin_of is not None:
@@ -316,3 +316,12 @@ class Rig:
             ended = self._ended.pop()
             if any(node.running is ended for node in self.nodes.values()):  # what was crashed may end as it likes
                 ended.result()
+
+
+def keyring_of(seed: int, name: str) -> Keyring:
+    """The keys of a node in the rig of a seed, unless it is somebody's twin."""
+    return Keyring.derive(_seed_of(seed, name))
+
+
+def _seed_of(seed: int, name: str) -> bytes:
+    return sha256(b"lnrecur rig", str(seed).encode(), b"/", name.encode())

@@ -6,7 +6,7 @@ handled there as trouble of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, cast
 
@@ -48,6 +48,7 @@ class Witness:
         """Called with every commit, once the promises have seen it."""
         self._rig = rig
         self._promises = [promise(facts) for promise in promises]
+        self._minded: dict[str, list[Callable[..., None]]] = {}
         self._messengers: dict[NodeId, tuple[str, Messenger]] = {}
         self._read: dict[str, int] = {}
         rig.network.watch(self._message)
@@ -63,11 +64,16 @@ class Witness:
 
     def tell(self, what: str, *args: Any) -> None:
         """Show something to every promise; the first breach counts."""
-        for promise in self._promises:
+        for heard in self._minded.get(what) or self._minding(what):
             try:
-                getattr(promise, what)(*args)
+                heard(*args)
             except PromiseBroken as broken:
                 self.breach = self.breach or broken
+
+    def _minding(self, what: str) -> list[Callable[..., None]]:
+        """Those promises' methods for something that do not ignore it."""
+        minding = [one for one in self._promises if getattr(type(one), what) is not getattr(Promise, what)]
+        return self._minded.setdefault(what, [getattr(promise, what) for promise in minding])
 
     def raise_breach(self) -> None:
         """Stop here if a promise is broken.

@@ -18,14 +18,23 @@ class BooksAgree(Promise):
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._booked: dict[Role, set[PaymentHash]] = {Role.PAYER: set(), Role.PAYEE: set()}
+        self._unbooked: dict[bytes, dict[PaymentHash, tuple[int, set[Role]]]] = {}
+        """Of each subscription: what has settled and is not in both books yet, with its counter and who lacks it."""
 
     def committed(self, commit: Commit) -> None:
         """A line is only written for a payment that has settled, as it settled; and the sums follow."""
         known = self.facts.subscriptions.get(commit.subject)
         for booking in commit.change.bookings:
             self._check_line(commit, booking, known)
-            self._booked[commit.role].add(booking.payment_hash)
+            if known is not None:
+                self._is_booked(known, commit.role, booking.payment_hash)
+
+    def _is_booked(self, known: Subscription, role: Role, payment_hash: PaymentHash) -> None:
+        unbooked = self._unbooked.get(known.recurrence_id, {})
+        _, lacking = unbooked.get(payment_hash, (0, set()))
+        lacking.discard(role)
+        if not lacking:
+            unbooked.pop(payment_hash, None)
 
     def _check_line(self, commit: Commit, booking: Book, known: Subscription | None) -> None:
         settlement = self.facts.settlements.get(booking.payment_hash)
@@ -44,11 +53,14 @@ class BooksAgree(Promise):
         known = settlement.subscription
         if known is None:
             return
-        for counter, payment_hash in known.settled.items():
-            for role, booked in self._booked.items():
-                if payment_hash not in booked and payment_hash != settlement.payment_hash:
-                    told = f"counter {settlement.context.counter} is paid, and the {role} has not booked {counter} yet"
-                    self.broken(told, known)
+        unbooked = self._unbooked.setdefault(known.recurrence_id, {})
+        for payment_hash, (counter, lacking) in unbooked.items():
+            if payment_hash != settlement.payment_hash:
+                told = (
+                    f"counter {settlement.context.counter} is paid, and the {min(lacking)} has not booked {counter} yet"
+                )
+                self.broken(told, known)
+        unbooked.setdefault(settlement.payment_hash, (settlement.context.counter or 0, {Role.PAYER, Role.PAYEE}))
 
     def quiet(self) -> None:
         """Everything that settled is in both books, and nothing else is."""

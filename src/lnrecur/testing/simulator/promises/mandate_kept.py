@@ -40,16 +40,17 @@ class MandateKept(Promise):
             self.broken(f"counter {counter} is paid without the approval that each payment needs", known)
         if approval is not None and pay.amount_msat <= (approval.amount_msat or 0):
             return
-        settled = [hash_ for hash_ in known.settled.values() if hash_ != pay.payment_hash]
-        total = sum(self.facts.settlements[hash_].amount_msat for hash_ in settled) + pay.amount_msat
+        payments, total = len(known.settled), known.settled_msat + pay.amount_msat
+        if known.settled.get(counter) == pay.payment_hash:  # decided again, after it had settled
+            payments, total = payments - 1, total - self.facts.settlements[pay.payment_hash].amount_msat
         if mandate.max_per_period_msat is not None and pay.amount_msat > mandate.max_per_period_msat:
             told = f"{pay.amount_msat} msat for counter {counter}, {mandate.max_per_period_msat} a period are allowed"
         elif mandate.fiat is not None and pay.amount_msat > mandate.fiat.most_msat(self.facts.rates.now()):
             told = f"{pay.amount_msat} msat for counter {counter}, {mandate.fiat.in_words()} a period are allowed"
         elif mandate.max_total_msat is not None and total > mandate.max_total_msat:
             told = f"with counter {counter} {total} msat are paid, {mandate.max_total_msat} in total are allowed"
-        elif mandate.max_payments is not None and len(settled) >= mandate.max_payments:
-            told = f"counter {counter} is payment {len(settled) + 1}, {mandate.max_payments} are allowed"
+        elif mandate.max_payments is not None and payments >= mandate.max_payments:
+            told = f"counter {counter} is payment {payments + 1}, {mandate.max_payments} are allowed"
         elif mandate.ends_at is not None and self.facts.now >= mandate.ends_at:
             told = f"counter {counter} is paid at {self.facts.now}, the mandate ended at {mandate.ends_at}"
         else:

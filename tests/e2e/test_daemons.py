@@ -95,7 +95,7 @@ def test_a_cancel_is_told_and_a_small_mandate_asks_first(pair: tuple[Daemon, Dae
 
     wait_for(told, 10, lambda: merchant.log)
     assert_books_agree(merchant, alice, enough, ended["payments"])
-    alice.ask("subscriptions", "approve", small)
+    alice.ask("subscriptions", "approve", small, "--yes")
     wait_for(lambda: alice.subscription(small)["payments"] or None, 20, lambda: alice.log)
 
 

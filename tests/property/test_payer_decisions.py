@@ -45,7 +45,7 @@ from lnrecur.recurrence.outbound_model import (
 from lnrecur.recurrence.outbound_terms import PayAt
 from lnrecur.recurrence.outbound_times import window_of
 from lnrecur.recurrence.rates import ExchangeRate
-from lnrecur.values import Msat, PaymentHash, RecurrenceId, UnixSeconds
+from lnrecur.values import Msat, PaymentHash, UnixSeconds
 from lnrecur.wire.integers import encode_tu32
 
 RATE = ExchangeRate("EUR", 10_000_000, NOW, "a test")
@@ -220,7 +220,7 @@ class Decisions(RuleBasedStateMachine):
             "once": Approved(),
             "mandate": Approved(a_mandate(max_payments=9)),
             "elsewhere": Approved(paid_elsewhere=True),
-            "replaced": Approved(replaced_by=RecurrenceId(bytes(32))),
+            "replaced": Approved(successor=self.side.state),
         }
         self.step(events[kind])
 

@@ -1,6 +1,7 @@
 """What subscribers and merchants decide on the way: pauses, waived periods, new offers, currencies, short windows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -24,13 +25,14 @@ from lnrecur.adapters.rates import StaticRates
 from lnrecur.bolt12 import Offer
 from lnrecur.bolt12.codecs import Paywindow
 from lnrecur.errors import UsageError
-from lnrecur.ports import RateUnavailable
+from lnrecur.ports import RateUnavailable, StoreUnavailable
 from lnrecur.recurrence.mandate import FiatLimit, Mandate
 from lnrecur.recurrence.offering import OfferPolicy, OfferStatus, Windows
 from lnrecur.recurrence.outbound_model import Missed, Phase, Terms, Wait
 from lnrecur.recurrence.outbound_terms import PayAt
 from lnrecur.recurrence.rates import ExchangeRate
 from lnrecur.service.assembly import Parts
+from lnrecur.service.authorising import NothingWaits
 from lnrecur.testing.network import Faults
 from lnrecur.testing.rig import Rig, RigNode
 from lnrecur.values import Msat, RecurrenceId
@@ -198,23 +200,32 @@ async def test_a_yes_to_a_new_offer_moves_to_it_with_what_is_left_of_the_mandate
         assert_consistent(rig)
 
 
-async def test_a_yes_that_is_said_again_after_a_crash_makes_no_second_subscription() -> None:
+async def test_a_yes_that_could_not_be_stored_has_begun_nothing_and_can_be_said_again() -> None:
     async with Rig(seed=11) as rig:
         _merchant, alice, name, _new = await _replaced(rig)
-        apply = alice.payer.apply
-
-        def crash(*_: Any) -> Any:
-            raise UsageError("the power went away between the two commits")
-
-        alice.payer.apply = crash  # type: ignore[method-assign]
-        with pytest.raises(UsageError, match="power"):
-            alice.payer.approve(name)
-        alice.payer.apply = apply  # type: ignore[method-assign]
+        with monkeypatched(alice.manager, "commit_outbound", StoreUnavailable("the power went away")):
+            with pytest.raises(StoreUnavailable, match="power"):
+                alice.payer.approve(name)
+            assert [state.recurrence_id for state in alice.manager.outbounds()] == [name]
         moved = alice.payer.approve(name)
         assert len(alice.manager.outbounds()) == 2
         assert outbound(alice, name).phase is Phase.LAPSED
+        with pytest.raises(NothingWaits):
+            alice.payer.approve(name)
         await rig.run_for(50)
         assert counters(alice, moved.recurrence_id) == [0]
+
+
+@contextmanager
+def monkeypatched(thing: object, name: str, error: Exception) -> Iterator[None]:
+    """A method that fails, for a while."""
+
+    def fails(*_: Any) -> Any:
+        raise error
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(thing, name, fails)
+        yield
 
 
 async def test_a_no_to_a_new_offer_ends_it() -> None:

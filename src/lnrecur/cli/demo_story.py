@@ -14,7 +14,6 @@ from lnrecur.cli.demo_cast import (
     CANCELS_AFTER,
     CAST,
     MOVED,
-    NEW_PRICE,
     OFFERS,
     OFFLINE_S,
     PRICE,
@@ -109,8 +108,9 @@ class Story:
 
     def _c_approves(self) -> bool:
         """C's mandate was too small; C agrees to the real price, from now on."""
-        agreed = {"mandate": {"max_per_period_msat": PRICE}}
-        return self._state("C")["phase"] == "needs_approval" and self._order("C", "approve", agreed)
+        state = self._state("C")
+        agreed = {"question": state["question"], "mandate": {"max_per_period_msat": PRICE}}
+        return state["phase"] == "needs_approval" and self._order("C", "approve", agreed)
 
     def _d_goes_offline(self) -> bool:
         if self._offline_until is None:
@@ -142,7 +142,7 @@ class Story:
         state = self._state("E")
         if state["new_offer"] is None or state["phase"] != "needs_approval":
             return False
-        agreed = {"mandate": {"max_per_period_msat": NEW_PRICE}}
+        agreed = {"question": state["question"]}
         self._note(MOVED, self._daemons["E"].client.post(f"/v1/subscriptions/{state['id']}/approve", agreed))
         return True
 

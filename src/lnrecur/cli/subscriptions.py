@@ -6,15 +6,16 @@ from typing import Any, Final
 
 import click
 
+from lnrecur.cli.amend import amend
+from lnrecur.cli.approve import approve, decline
 from lnrecur.cli.client import Client, home_option, path_to
 from lnrecur.cli.facts import facts_in_words
+from lnrecur.cli.mandates import mandate_in_words, times
 from lnrecur.cli.orders import end, waive
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, print_table, printable
-from lnrecur.cli.payer_orders import amend, approve, decline
 from lnrecur.cli.receipts import paid_in_words
 from lnrecur.cli.times import local_time
 from lnrecur.daemon.config import Home
-from lnrecur.recurrence.mandate import FiatLimit
 from lnrecur.recurrence.retry import RetryPolicy
 from lnrecur.recurrence.words import amount_in_words
 
@@ -170,7 +171,7 @@ def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
         ("state", _state(told)),
         ("what", printable(told["description"] or "")),
         ("terms", told["terms"] or ""),
-        ("paid", f"{amount_in_words(told['total_msat'])} in {_times(told['payments'])}"),
+        ("paid", f"{amount_in_words(told['total_msat'])} in {times(told['payments'])}"),
         ("since", local_time(told["created_at"])),
     ]
     if told.get("fees_msat"):
@@ -212,7 +213,7 @@ def _payer_facts(told: dict[str, Any]) -> list[tuple[str, str]]:
         facts.append(("elsewhere", f"{_periods(told['paid_elsewhere'])} paid by another daemon with your seed"))
     if told["waived"]:
         facts.append(("waived", f"{_periods(told['waived'])} the payee wants nothing for"))
-    facts.append(("mandate", _mandate(told["mandate"])))
+    facts.append(("mandate", mandate_in_words(told["mandate"])))
     facts.append(
         ("pays", f"{_WHEN[told['pay_at']]}, {_WHO[told['trigger']]}; a missed period {_MISSED[told['missed']]}")
     )
@@ -228,24 +229,3 @@ _MISSED: Final = {"stop": "ends it", "catch_up": "is paid late"}
 
 def _retry(told: dict[str, Any]) -> str:
     return RetryPolicy(**told).in_words()
-
-
-def _mandate(told: dict[str, Any]) -> str:
-    limits = []
-    if told["fiat"] is not None:
-        fiat = told["fiat"]
-        limit = FiatLimit(fiat["currency"], fiat["max_per_period_minor"], fiat["slippage_ppm"])
-        limits.append(f"at most {limit.in_words()} per period")
-    if told["max_per_period_msat"] is not None:
-        limits.append(f"at most {amount_in_words(told['max_per_period_msat'])} per period")
-    if told["max_total_msat"] is not None:
-        limits.append(f"{amount_in_words(told['max_total_msat'])} in all")
-    if told["max_payments"] is not None:
-        limits.append(_times(told["max_payments"]))
-    if told["ends_at"] is not None:
-        limits.append(f"until {local_time(told['ends_at'])}")
-    return ", ".join(limits)
-
-
-def _times(count: int) -> str:
-    return "1 payment" if count == 1 else f"{count:,} payments"

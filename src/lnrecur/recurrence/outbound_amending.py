@@ -7,7 +7,7 @@ old and its new value.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from enum import Enum
 from typing import Any, Final
 
@@ -84,6 +84,11 @@ def _changed(state: Outbound, event: Amended) -> Step:
     check_amount_said(state.offer, changed.mandate)
     told = (*_told(state.mandate, changed.mandate, event.mandate), *_told(state.terms, changed.terms, event.terms))
     return Step(changed, told)
+
+
+def changes_of_mandate(old: Mandate, new: Mandate) -> list[Emit]:
+    """What is told where a mandate takes the place of another."""
+    return _told(old, new, {field.name: None for field in fields(new)})
 
 
 def _told(old: Mandate | Terms, new: Mandate | Terms, changes: Mapping[str, Any]) -> list[Emit]:

@@ -7,10 +7,12 @@ from dataclasses import replace
 from lnrecur.recurrence.effects import Emit, Facts
 from lnrecur.recurrence.mandate import MandateExceeded
 from lnrecur.recurrence.outbound_adopting import adopt
+from lnrecur.recurrence.outbound_amending import changes_of_mandate
 from lnrecur.recurrence.outbound_endings import cancelled_after, lapse
 from lnrecur.recurrence.outbound_missed import tell_missed
 from lnrecur.recurrence.outbound_model import Approved, Declined, Due, Outbound, Phase, Step, Wait
 from lnrecur.recurrence.outbound_prices import check_amount_said
+from lnrecur.recurrence.outbound_questions import check_question
 from lnrecur.recurrence.outbound_times import next_ending
 from lnrecur.values import Msat, UnixSeconds
 
@@ -46,7 +48,12 @@ def needs_approval(state: Outbound, wait: Wait, told: str, data: Facts, amount: 
 
 
 def approved(state: Outbound, event: Approved, now: UnixSeconds) -> Step:
-    """A person agrees: to this very payment, to a new mandate, to catching up, to a new offer, to asking once more."""
+    """A person agrees: to this very payment, to a new mandate, to catching up, to a new offer, to asking once more.
+
+    Raises:
+        OtherQuestion: to something that is not asked now.
+    """
+    check_question(state, event.question)
     told = Emit("subscription.approved", {"counter": state.next_counter})
     if state.waits_for is Wait.NEW_OFFER:
         return _replaced(state, event)
@@ -55,13 +62,13 @@ def approved(state: Outbound, event: Approved, now: UnixSeconds) -> Step:
             return Step(state)
         why = "a person says that it was paid elsewhere"
         return adopt(state, state.next_counter + 1, why, now, event.entropy).after(told)
-    if event.mandate is not None:
-        check_amount_said(state.offer, event.mandate)
+    mandate = state.mandate if event.mandate is None else event.mandate
+    check_amount_said(state.offer, mandate)
     agreed = replace(
         state,
         phase=state.asking_phase,
         waits_for=None,
-        mandate=event.mandate or state.mandate,
+        mandate=mandate,
         approved_counter=state.next_counter,
         approved_msat=state.awaiting_msat if event.mandate is None else None,
         catch_up_through=max(state.catch_up_through, state.missed_through),
@@ -70,18 +77,24 @@ def approved(state: Outbound, event: Approved, now: UnixSeconds) -> Step:
         problem=None,
         wake_at=now,
     )
-    return Step(agreed, (told,))
+    return Step(agreed, (told, *changes_of_mandate(state.mandate, mandate)))
 
 
 def _replaced(state: Outbound, event: Approved) -> Step:
-    if event.replaced_by is None:
+    if event.successor is None:
         return Step(state)
-    data: Facts = {"replaced_by": event.replaced_by.hex()}
-    return lapse(state, "subscription.replaced", f"goes on as {event.replaced_by.hex()}", data)
+    name = event.successor.recurrence_id.hex()
+    step = lapse(state, "subscription.replaced", f"goes on as {name}", {"replaced_by": name})
+    return replace(step, begins=event.successor)
 
 
 def declined(state: Outbound, event: Declined, now: UnixSeconds) -> Step:
-    """A person does not agree. Periods are paid in order, so without this one there is no next one: it is over."""
+    """A person does not agree. Periods are paid in order, so without this one there is no next one: it is over.
+
+    Raises:
+        OtherQuestion: with something that is not asked now.
+    """
+    check_question(state, event.question)
     told = Emit("subscription.declined", {"counter": state.next_counter, "why": state.problem})
     return cancelled_after(state, now).after(told)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
@@ -304,14 +304,18 @@ class Approved:
     mandate: Mandate | None = None
     paid_elsewhere: bool = False
     """The period that the payee refuses was paid by another holder of our seed: go on with the next one."""
-    replaced_by: RecurrenceId | None = None
+    successor: Outbound | None = None
     """The subscription to the new offer, where one was proposed."""
+    question: bytes | None = None
+    """What was answered (`outbound_questions`); None: whatever is asked."""
     entropy: bytes = field(default=bytes(8), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """The subscriber does not agree to what waits."""
+    """The subscriber does not agree to what waits; `question` as in `Approved`."""
+
+    question: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,11 +347,15 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where an event led: the new state and what is to be done once it is stored."""
+    """Where an event led: the new state and what is to be done once it is stored.
+
+    `begins` is another subscription, new, that takes the place of this one: stored with it or not at all.
+    """
 
     state: Outbound
     effects: tuple[Effect, ...] = ()
+    begins: Outbound | None = None
 
     def after(self, *before: Effect) -> Step:
         """The same step, told after these."""
-        return Step(self.state, (*before, *self.effects))
+        return replace(self, effects=(*before, *self.effects))

@@ -6,6 +6,7 @@ whoever ordered it is there, and can order it again. Its events are called `paym
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from lnrecur.recurrence.effects import Effect, Emit
@@ -24,7 +25,7 @@ _NO_FACTS: Final = frozenset({"counter", "index", "payments"})
 def as_one_off(step: Step) -> Step:
     """The step of a one-off, in the words of a single payment."""
     told = tuple(_renamed(effect) for effect in step.effects if not _is_untold(effect))
-    return Step(step.state, told)
+    return replace(step, effects=told)
 
 
 def _is_untold(effect: Effect) -> bool:

@@ -11,8 +11,16 @@ from lnrecur.recurrence.habits import habits_of
 from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_model import Outbound, Terms
 from lnrecur.recurrence.outbound_prices import check_amount_said
+from lnrecur.recurrence.outbound_times import first_due
 from lnrecur.recurrence.windows import first_open_period, first_payable_period
 from lnrecur.values import BITCOIN, ChainHash, Msat, RecurrenceId, UnixSeconds
+
+
+class NothingWaits(UsageError):
+    """An answer to a subscription that asks nothing, or nothing any more: the first answer counts."""
+
+    def __init__(self, state: Outbound) -> None:
+        super().__init__(f"nothing waits for approval: this subscription is {state.phase}", field="id")
 
 
 def subscription_terms(offer: Offer, mandate: Mandate, terms: Terms, chain: ChainHash, now: UnixSeconds) -> Terms:
@@ -55,6 +63,20 @@ def one_off_terms(offer: Offer, mandate: Mandate, terms: Terms, chain: ChainHash
     return replace(terms, start=None, chain=_chain_field(chain))
 
 
+def new_state(
+    recurrence_id: RecurrenceId,
+    offer: Offer,
+    mandate: Mandate,
+    terms: Terms,
+    now: UnixSeconds,
+    *,
+    one_off: bool = False,
+) -> Outbound:
+    """A subscription or a single payment that begins now, under complete terms."""
+    due = now if one_off else first_due(offer, terms.start, now)
+    return Outbound(recurrence_id, offer.to_bytes(), mandate, terms, created_at=now, wake_at=due, one_off=one_off)
+
+
 def _chain_field(chain: ChainHash) -> ChainHash | None:
     return None if chain == BITCOIN else chain
 
@@ -80,14 +102,23 @@ def replacement_id(state: Outbound, offer: Offer) -> RecurrenceId:
 def mandate_left(state: Outbound, offer: Offer) -> Mandate:
     """The mandate for a new offer in place of an old one: its price, within what is left of the other limits.
 
-    A person has seen the new price and said yes to it.
+    A person sees the new price and says yes to it, in whatever it is: in sat, or in a currency if the old limit was in
+    one. A limit in sat stays where the new price is in a currency, and so does any where the offer names no price.
     """
-    old = state.mandate
-    quantity = 1 if state.terms.quantity is None else state.terms.quantity
-    priced = offer.amount is not None and offer.currency is None
+    old, fiat = state.mandate, state.mandate.fiat
+    per_period = old.max_per_period_msat
+    if offer.amount is not None and offer.currency is None:
+        per_period, fiat = Msat(offer.amount * _items(state)), None
+    elif offer.amount is not None and offer.currency is not None and fiat is not None:
+        fiat = replace(fiat, currency=offer.currency, minor=offer.amount * _items(state))
     return replace(
         old,
-        max_per_period_msat=Msat((offer.amount or 0) * quantity) if priced else old.max_per_period_msat,
+        max_per_period_msat=per_period,
+        fiat=fiat,
         max_total_msat=None if old.max_total_msat is None else Msat(max(0, old.max_total_msat - state.spent.msat)),
         max_payments=None if old.max_payments is None else max(0, old.max_payments - state.spent.payments),
     )
+
+
+def _items(state: Outbound) -> int:
+    return 1 if state.terms.quantity is None else state.terms.quantity

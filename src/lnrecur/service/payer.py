@@ -38,8 +38,15 @@ from lnrecur.recurrence.outbound_model import (
     Terms,
     Wait,
 )
-from lnrecur.recurrence.outbound_times import first_due
-from lnrecur.service.authorising import mandate_left, one_off_terms, replacement_id, subscription_terms
+from lnrecur.recurrence.outbound_questions import question_of
+from lnrecur.service.authorising import (
+    NothingWaits,
+    mandate_left,
+    new_state,
+    one_off_terms,
+    replacement_id,
+    subscription_terms,
+)
 from lnrecur.service.courier import Courier
 from lnrecur.service.keyring import Keyring
 from lnrecur.service.steps import change_of, changes_nothing
@@ -109,8 +116,7 @@ class PayerService:
     ) -> Outbound:
         self._check_rates(mandate)
         now = self._clock.now()
-        due = now if one_off else first_due(offer, terms.start, now)
-        state = Outbound(recurrence_id, offer.to_bytes(), mandate, terms, created_at=now, wake_at=due, one_off=one_off)
+        state = new_state(recurrence_id, offer, mandate, terms, now, one_off=one_off)
         self._manager.commit_outbound(Change(state=state, version=None, at=now))
         self._on_change()
         return state
@@ -143,46 +149,61 @@ class PayerService:
         return step.state
 
     def approve(
-        self, recurrence_id: RecurrenceId, mandate: Mandate | None = None, *, paid_elsewhere: bool = False
+        self,
+        recurrence_id: RecurrenceId,
+        mandate: Mandate | None = None,
+        *,
+        paid_elsewhere: bool = False,
+        question: bytes | None = None,
     ) -> Outbound:
-        """Agree to what waits, once, or under a new mandate from now on.
+        """Agree to what waits, once, or under a new mandate from now on; to `question` and nothing else, if it is said.
 
         Where the payee has put a new offer in the place of the old one, the subscription to the new one is answered.
 
         Raises:
-            UsageError: there is no such subscription, nothing waits, or the new offer cannot be subscribed to.
+            NothingWaits: nothing does, perhaps because somebody else was quicker to answer.
+            OtherQuestion: what waits is not `question`.
+            UsageError: there is no such subscription, or the new offer cannot be subscribed to.
         """
         if mandate is not None:
             self._check_rates(mandate)
-        before = self._state(recurrence_id)
-        replacement = None
-        if before.waits_for is Wait.NEW_OFFER and before.new_offer is not None:
-            replacement = self._replacement(before, Offer.from_bytes(before.new_offer), mandate)
-        replaced_by = None if replacement is None else replacement.recurrence_id
+        before = self.state(recurrence_id)
+        if paid_elsewhere and before.waits_for not in (None, Wait.REFUSAL):
+            told = "only of a period that the payee refuses can you say that it was paid elsewhere"
+            raise UsageError(told, field="paid_elsewhere")
+        asked = question_of(before) if question is None else question
+        successor = self._successor(before, mandate) if asked == question_of(before) else None
         entropy = self._entropy.take(_JITTER_SIZE)
-        step = self.apply(recurrence_id, lambda: Approved(mandate, paid_elsewhere, replaced_by, entropy))
-        if not step.effects:
-            raise UsageError(f"nothing waits for approval: this subscription is {step.state.phase}", field="id")
-        return step.state if replacement is None else replacement
+        event = Approved(mandate, paid_elsewhere, successor, asked, entropy)
+        step = self._answered(recurrence_id, event)
+        return step.state if step.begins is None else step.begins
 
-    def _replacement(self, old: Outbound, offer: Offer, mandate: Mandate | None) -> Outbound:
-        """The subscription to a new offer; the one that was made before, if a crash came between."""
-        recurrence_id = replacement_id(old, offer)
-        known = self._manager.outbound(recurrence_id)
-        if known is not None:
-            return known.state
+    def _successor(self, old: Outbound, mandate: Mandate | None) -> Outbound | None:
+        """The subscription to the new offer, where one is proposed."""
+        if old.waits_for is not Wait.NEW_OFFER or old.new_offer is None:
+            return None
+        offer = Offer.from_bytes(old.new_offer)
         wanted = mandate_left(old, offer) if mandate is None else mandate
-        unanchored = replace(old.terms, start=None)
-        terms = subscription_terms(offer, wanted, unanchored, self._chain, self._clock.now())
-        return self._store(recurrence_id, offer, wanted, terms)
+        self._check_rates(wanted)
+        now = self._clock.now()
+        terms = subscription_terms(offer, wanted, replace(old.terms, start=None), self._chain, now)
+        return new_state(replacement_id(old, offer), offer, wanted, terms, now)
 
-    def decline(self, recurrence_id: RecurrenceId) -> Outbound:
-        """Do not agree to what waits: the subscription ends.
+    def decline(self, recurrence_id: RecurrenceId, *, question: bytes | None = None) -> Outbound:
+        """Do not agree to what waits (to `question` and nothing else, if it is said): the subscription ends.
 
         Raises:
-            UsageError: there is no such subscription, or nothing waits.
+            NothingWaits: nothing does, perhaps because somebody else was quicker to answer.
+            OtherQuestion: what waits is not `question`.
+            UsageError: there is no such subscription.
         """
-        return self._asked(recurrence_id, Declined(), "nothing waits for approval")
+        return self._answered(recurrence_id, Declined(question)).state
+
+    def _answered(self, recurrence_id: RecurrenceId, answer: Approved | Declined) -> Step:
+        step = self.apply(recurrence_id, lambda: answer)
+        if not step.effects:
+            raise NothingWaits(step.state)
+        return step
 
     def pause(self, recurrence_id: RecurrenceId) -> Outbound:
         """Ask and pay nothing until resumed; a payment in flight is followed to its end first.
@@ -206,7 +227,7 @@ class PayerService:
         Raises:
             UsageError: there is no such subscription, it is over, or a field cannot be changed or not to this.
         """
-        self._check_rates(replace(self._state(recurrence_id).mandate, **mandate))
+        self._check_rates(replace(self.state(recurrence_id).mandate, **mandate))
         event = Amended(mandate, terms, self._entropy.take(_JITTER_SIZE))
         step = self.apply(recurrence_id, lambda: event)
         if step.state.one_off or step.state.is_final or step.state.cancel_asked:
@@ -219,7 +240,12 @@ class PayerService:
             raise UsageError(f"{otherwise}: this subscription is {step.state.phase}", field="id")
         return step.state
 
-    def _state(self, recurrence_id: RecurrenceId) -> Outbound:
+    def state(self, recurrence_id: RecurrenceId) -> Outbound:
+        """One subscription or single payment of ours.
+
+        Raises:
+            UsageError: there is none of this id.
+        """
         stored = self._manager.outbound(recurrence_id)
         if stored is None:
             raise UsageError(f"no subscription {recurrence_id.hex()}", field="id")
@@ -250,13 +276,13 @@ class PayerService:
 
     def _waits_for(self, recurrence_id: RecurrenceId, path_id: bytes) -> bool:
         """Whether this is the answer to the request that waits now: a refusal does not say what it refuses."""
-        request = self._state(recurrence_id).request
+        request = self.state(recurrence_id).request
         return request is not None and self._keyring.payer(recurrence_id).reply_path_id(request.data) == path_id
 
     async def _arrived(self, recurrence_id: RecurrenceId, data: bytes) -> InvoiceArrived:
         """An invoice with what it is judged by: the rate where the mandate is in a currency, and what the node can."""
         can_split = await self._can_split() if must_be_split(data) else False
-        fiat = self._state(recurrence_id).mandate.fiat
+        fiat = self.state(recurrence_id).mandate.fiat
         if fiat is None:
             return InvoiceArrived(data, can_split=can_split)
         no_rate, rate = "this daemon has no exchange rates: set a rate source", None
@@ -287,7 +313,7 @@ class PayerService:
             now = self._clock.now()
             happened = event()
             step = outbound.step(stored.state, happened, now)
-            change = change_of(step.state, step.effects, version=stored.version, at=now)
+            change = change_of(step.state, step.effects, version=stored.version, at=now, begins=step.begins)
             if changes_nothing(change, stored.state):
                 return step
             try:

@@ -17,6 +17,7 @@ from lnrecur.recurrence.effects import (
     SendCancel,
     SendInvoiceRequest,
 )
+from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.values import UnixSeconds
 
 _STORED = (SendInvoiceRequest, SendCancel, Pay, AskPaymentStatus, Claim, FailBack)
@@ -29,6 +30,7 @@ def change_of(
     version: int | None,
     at: UnixSeconds,
     receipt_cursor: str | None = None,
+    begins: Outbound | None = None,
 ) -> Change[S]:
     """What a step leaves to be stored, in one transaction; `version` and `at` are those the step started from."""
     kept = tuple(effects)
@@ -40,6 +42,7 @@ def change_of(
         events=tuple(effect for effect in kept if isinstance(effect, Emit)),
         bookings=tuple(effect for effect in kept if isinstance(effect, Book)),
         receipt_cursor=receipt_cursor,
+        begins=begins,
     )
 
 

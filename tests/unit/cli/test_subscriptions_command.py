@@ -63,34 +63,6 @@ def test_one_is_shown_with_what_it_waits_for_and_what_happened(lnrecur: Commands
     assert lnrecur.ask("subscriptions", "show", name)["awaiting_msat"] == 1_000_000
 
 
-def test_a_waiting_payment_is_approved_once(lnrecur: Commands) -> None:
-    name = waiting(lnrecur, "--ask-each-time")
-    result = lnrecur.run("subscriptions", "approve", name)
-    assert (result.exit_code, result.stdout) == (0, f"{name[:12]}: awaiting_first_invoice\n")
-    again = lnrecur.run("subscriptions", "approve", name)
-    assert (again.exit_code, again.stderr) == (
-        2,
-        "lnrecur: nothing waits for approval: this subscription is awaiting_first_invoice\n",
-    )
-
-
-def test_an_approval_can_carry_new_limits_and_leaves_the_others_as_they_are(lnrecur: Commands) -> None:
-    name = waiting(lnrecur, "--max-per-period", "1sat", "--max-total", "7000sat")
-    told = lnrecur.ask("subscriptions", "approve", name, "--max-per-period", "2000", "--until", "2999-01-01")
-    assert told["phase"] == "awaiting_first_invoice"
-    assert told["mandate"]["max_per_period_msat"] == 2_000_000
-    assert told["mandate"]["max_total_msat"] == 7_000_000
-    assert told["mandate"]["ends_at"] == "2999-01-01T00:00:00Z"
-
-
-def test_a_payment_that_waits_for_a_yes_each_time_is_approved_together_with_new_limits(lnrecur: Commands) -> None:
-    name = waiting(lnrecur, "--ask-each-time")
-    told = lnrecur.ask("subscriptions", "approve", name, "--max-total", "5000sat")
-    assert (told["phase"], told["mandate"]["max_total_msat"]) == ("awaiting_first_invoice", 5_000_000)
-    again = lnrecur.run("subscriptions", "approve", name, "--max-total", "6000sat")
-    assert (again.exit_code, again.stderr.count("nothing waits for approval")) == (2, 1)
-
-
 def test_what_waits_is_declined_and_that_is_the_end(lnrecur: Commands) -> None:
     name = waiting(lnrecur, "--ask-each-time")
     assert lnrecur.run("subscriptions", "decline", name).stdout == f"{name[:12]}: cancelled\n"

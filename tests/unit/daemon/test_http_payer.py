@@ -88,7 +88,7 @@ def test_a_pause_tells_until_when_to_resume_and_a_resume_goes_on(api: Api) -> No
 
 def test_a_no_to_what_waits_ends_the_subscription(api: Api) -> None:
     told = api.subscribe(OFFER, trigger="on_approval")
-    assert "nothing waits" in do(api, told, "decline", status=400)["message"]
+    assert "nothing waits" in do(api, told, "decline", status=409)["message"]
     api.wake(told)
     assert do(api, told, "decline")["phase"] == "cancelled"
     assert [name for name, _ in events(api, told)][1:] == ["subscription.declined", "subscription.cancelled"]

@@ -88,6 +88,8 @@ def test_a_subscription_says_what_was_authorised(api: Api) -> None:
         "payer_id": told["payer_id"],
         "description": "coffee",
         "terms": "1 sat every day, from the first payment, paid in order",
+        "offer": OFFER,
+        "quantity": None,
         "next_counter": 0,
         "next_at": "2027-01-15T08:00:00Z",
         "next_window": None,
@@ -102,6 +104,8 @@ def test_a_subscription_says_what_was_authorised(api: Api) -> None:
         "awaiting_msat": None,
         "new_offer": None,
         "new_terms": None,
+        "new_mandate": None,
+        "question": None,
         "problem": None,
         "invoice_expires_at": None,
         "mind": [],
@@ -217,36 +221,68 @@ def test_a_text_that_is_no_offer_is_a_clear_400(api: Api, offer: str, fault: str
 
 
 def waiting(api: Api) -> dict[str, Any]:
-    """A subscription whose first payment waits for a yes."""
-    told = api.subscribe(OFFER, trigger="on_approval")
+    """A subscription whose first payment waits for a yes, as it is shown."""
+    told = api.subscribe(OFFER, trigger="on_approval", mandate={"max_per_period_msat": 5000, "max_payments": 9})
     api.wake(told)
-    assert api.get(f"/v1/subscriptions/{told['id']}").json()["phase"] == "needs_approval"
-    return told
+    shown: dict[str, Any] = api.get(f"/v1/subscriptions/{told['id']}").json()
+    assert shown["phase"] == "needs_approval"
+    return shown
 
 
 def test_a_waiting_payment_is_approved_once(api: Api) -> None:
     told = waiting(api)
-    answer = api.post(f"/v1/subscriptions/{told['id'][:16]}/approve")
+    body = {"question": told["question"]}
+    answer = api.post(f"/v1/subscriptions/{told['id'][:16]}/approve", body)
     assert (answer.status_code, answer.json()["phase"]) == (200, "awaiting_first_invoice")
-    again = api.post(f"/v1/subscriptions/{told['id']}/approve")
-    assert (again.status_code, again.json()["error"]["code"]) == (400, "UsageError")
-    assert again.json()["error"]["message"] == (
-        "nothing waits for approval: this subscription is awaiting_first_invoice"
-    )
+    assert answer.json()["question"] is None
+    for what in ("approve", "decline"):
+        again = api.post(f"/v1/subscriptions/{told['id']}/{what}", body)
+        assert (again.status_code, again.json()["error"]["code"]) == (409, "NothingWaits")
+        assert again.json()["error"]["message"] == (
+            "nothing waits for approval: this subscription is awaiting_first_invoice"
+        )
 
 
-def test_an_approval_may_carry_a_new_mandate(api: Api) -> None:
+@pytest.mark.parametrize("what", ["approve", "decline"])
+def test_an_answer_to_another_question_is_refused_and_changes_nothing(api: Api, what: str) -> None:
     told = waiting(api)
-    answer = api.post(f"/v1/subscriptions/{told['id']}/approve", {"mandate": {"max_per_period_msat": 77}}).json()
-    assert answer["mandate"]["max_per_period_msat"] == 77
+    amended = api.post(f"/v1/subscriptions/{told['id']}/amend", {"mandate": {"max_payments": 8}}).json()
+    assert amended["question"] not in (None, told["question"])
+    answer = api.post(f"/v1/subscriptions/{told['id']}/{what}", {"question": told["question"]})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "OtherQuestion")
+    assert answer.json()["error"]["field"] == "question"
+    assert api.get(f"/v1/subscriptions/{told['id']}").json()["phase"] == "needs_approval"
+    assert api.post(f"/v1/subscriptions/{told['id']}/{what}", {"question": amended["question"]}).status_code == 200
+
+
+def test_an_approval_may_carry_a_new_mandate_or_change_limits_of_the_one_there_is(api: Api) -> None:
+    told = waiting(api)
+    body = {"question": told["question"], "mandate": {"max_per_period_msat": 77}}
+    answer = api.post(f"/v1/subscriptions/{told['id']}/approve", body).json()
+    assert (answer["mandate"]["max_per_period_msat"], answer["mandate"]["max_payments"]) == (77, None)
+    told = waiting(api)
+    body = {"question": told["question"], "limits": {"max_per_period_msat": 77}}
+    answer = api.post(f"/v1/subscriptions/{told['id']}/approve", body).json()
+    assert (answer["mandate"]["max_per_period_msat"], answer["mandate"]["max_payments"]) == (77, 9)
 
 
 @pytest.mark.parametrize(
-    ("body", "field"), [({"mandate": 5}, "mandate"), ({"mandate": {}}, "mandate.max_per_period_msat"), ({"x": 1}, "x")]
+    ("body", "field"),
+    [
+        ({"mandate": 5}, "mandate"),
+        ({"mandate": {}}, "mandate.max_per_period_msat"),
+        ({"limits": {"max_per_period_msat": None}}, "max_per_period_msat"),
+        ({"limits": {}, "mandate": {"max_per_period_msat": 1}}, "limits"),
+        ({"x": 1}, "x"),
+        ({"question": None}, "question"),
+        ({"question": "yes"}, "question"),
+        ({"paid_elsewhere": True}, "paid_elsewhere"),
+    ],
+    ids=str,
 )
 def test_a_wrong_approval_changes_nothing(api: Api, body: Any, field: str) -> None:
     told = waiting(api)
-    answer = api.post(f"/v1/subscriptions/{told['id']}/approve", body)
+    answer = api.post(f"/v1/subscriptions/{told['id']}/approve", {"question": told["question"], **body})
     assert (answer.status_code, answer.json()["error"]["field"]) == (400, field)
     assert api.get(f"/v1/subscriptions/{told['id']}").json()["phase"] == "needs_approval"
 
@@ -268,7 +304,7 @@ def test_a_subscription_is_cancelled_once_and_for_all(api: Api) -> None:
     assert again.status_code == 400
     assert again.json()["error"]["message"] == "there is nothing to cancel: this subscription is cancelled"
     late = api.post(f"/v1/subscriptions/{told['id']}/approve")
-    assert (late.status_code, late.json()["error"]["field"]) == (400, "id")
+    assert (late.status_code, late.json()["error"]["field"]) == (409, "id")
 
 
 def test_cancelling_twice_while_it_is_under_way_is_as_good_as_once() -> None:

@@ -1,5 +1,7 @@
 """Why payments fail: each reason has words and a way to go on of its own."""
 
+from dataclasses import replace
+
 import pytest
 
 from helpers.engine import (
@@ -165,7 +167,7 @@ def test_a_yes_ends_the_old_one_and_names_the_new(periods: int) -> None:
     payer = changed(periods)
     assert payer.step(Approved()) == (), "without the new subscription there is nothing to move to"
     new = RecurrenceId(b"\x07" * 32)
-    effects = payer.step(Approved(replaced_by=new))
+    effects = payer.step(Approved(successor=replace(payer.state, recurrence_id=new)))
     assert names(effects) == ["subscription.replaced"]
     assert (payer.state.phase, payer.state.wake_at) == (Phase.LAPSED, None)
 

@@ -49,7 +49,7 @@ from lnrecur.recurrence.outbound_model import (
     Unreachable,
 )
 from lnrecur.recurrence.retry import RetryPolicy
-from lnrecur.values import Msat, RecurrenceId, UnixSeconds
+from lnrecur.values import Msat, UnixSeconds
 from lnrecur.wire.integers import U64_MAX
 
 CATCH_UP = Terms(missed=Missed.CATCH_UP)
@@ -205,7 +205,7 @@ def _events(side: PayerSide) -> list[Event]:
         Approved(),
         Approved(a_mandate(max_per_period_msat=Msat(10**6))),
         Approved(paid_elsewhere=True),
-        Approved(replaced_by=RecurrenceId(bytes(32))),
+        Approved(successor=side.state),
         Declined(),
         PauseAsked(),
         ResumeAsked(),

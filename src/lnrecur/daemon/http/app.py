@@ -26,7 +26,9 @@ from lnrecur.daemon.http.reading import NotFound
 from lnrecur.daemon.http.routes import Routes
 from lnrecur.daemon.peer_book import PeerBook
 from lnrecur.errors import Fault, LnrecurError
+from lnrecur.recurrence.outbound_questions import OtherQuestion
 from lnrecur.service.assembly import Services
+from lnrecur.service.authorising import NothingWaits
 
 _LOG = logging.getLogger("lnrecur.http")
 BODY_MAX: Final = 1_000_000
@@ -41,6 +43,7 @@ _STATUS: Final = {
     Fault.ENVIRONMENT: 503,
     Fault.OURS: 500,
 }
+_STATUS_OF: Final[dict[type[LnrecurError], int]] = {NotFound: 404, NothingWaits: 409, OtherQuestion: 409}
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -179,7 +182,7 @@ def _error(
 async def _lnrecur_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, LnrecurError):
         raise error
-    status = 404 if isinstance(error, NotFound) else _STATUS[error.fault]
+    status = _STATUS_OF.get(type(error), _STATUS[error.fault])
     if status >= 500:
         _LOG.warning("%s %s failed: %s", request.method, request.url.path, error)
     code = type(error).__name__

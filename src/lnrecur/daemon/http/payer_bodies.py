@@ -40,6 +40,7 @@ Factor = Annotated[int, Meta(ge=1, le=100)]
 Percent = Annotated[int, Meta(ge=0, le=100)]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
 Slippage = Annotated[int, Meta(ge=0, le=1_000_000)]
+Question = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Via = Annotated[list[Address], Meta(max_length=VIA_MAX)]
 
 
@@ -147,13 +148,6 @@ class SubscribeBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         )
 
 
-class ApproveBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A yes to what waits; with a mandate, to all that follows under it."""
-
-    mandate: MandateBody | None = None
-    paid_elsewhere: bool = False
-
-
 class MandateChanges(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Fields of a mandate to be changed; what is left out stays, null takes a limit away."""
 
@@ -167,6 +161,47 @@ class MandateChanges(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     fee_max_msat: Amount | UnsetType | None = UNSET
     catch_up_max: Count | UnsetType | None = UNSET
     purpose: Text | UnsetType = UNSET
+
+
+class ApproveBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A yes to `question`, which must be what is asked.
+
+    With a `mandate`, or with `limits` changed in the one there is, a yes to all that follows within that.
+    """
+
+    question: Question | None = None
+    mandate: MandateBody | None = None
+    limits: MandateChanges | None = None
+    paid_elsewhere: bool = False
+
+    def answered(self) -> bytes:
+        """The question.
+
+        Raises:
+            InvalidBody: it is not said.
+        """
+        if self.question is None:
+            told = "missing: say which question this answers, as the subscription shows it"
+            raise InvalidBody(told, "question")
+        return bytes.fromhex(self.question)
+
+    def to_mandate(self, before: Mandate) -> Mandate | None:
+        """The mandate from now on; None where it stays.
+
+        Raises:
+            InvalidBody: nothing would limit what a period may cost, or it is said twice.
+        """
+        if self.mandate is not None and self.limits is not None:
+            raise InvalidBody("say a whole mandate or changed limits, not both", "limits")
+        if self.mandate is not None:
+            return self.mandate.to_mandate()
+        return None if self.limits is None else replace(before, **mandate_changes(self.limits))
+
+
+class DeclineBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A no to what waits; with a `question`, to that only."""
+
+    question: Question | None = None
 
 
 class AmendBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -185,10 +220,7 @@ class AmendBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     def mandate_changes(self) -> dict[str, Any]:
         """The fields of the mandate that change, and their new values."""
-        changes = _said(self.mandate)
-        if isinstance(changes.get("fiat"), FiatBody):
-            changes["fiat"] = changes["fiat"].to_limit()
-        return changes
+        return mandate_changes(self.mandate)
 
     def terms_changes(self, before: Terms) -> dict[str, Any]:
         """The fields of the terms that change, and their new values.
@@ -250,6 +282,14 @@ class PayBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
             payer_note=self.payer_note,
             via=_addresses(self.via),
         )
+
+
+def mandate_changes(said: MandateChanges) -> dict[str, Any]:
+    """The fields of a mandate that change, and their new values."""
+    changes = _said(said)
+    if isinstance(changes.get("fiat"), FiatBody):
+        changes["fiat"] = changes["fiat"].to_limit()
+    return changes
 
 
 def _said(body: msgspec.Struct) -> dict[str, Any]:

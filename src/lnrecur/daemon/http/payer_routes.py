@@ -9,11 +9,12 @@ from starlette.responses import JSONResponse, Response
 
 from lnrecur.bolt12.offer import Offer
 from lnrecur.daemon.http import shapes
-from lnrecur.daemon.http.payer_bodies import AmendBody, ApproveBody, PayBody, SubscribeBody
-from lnrecur.daemon.http.payer_shapes import one_off_shape, outbound_shape
+from lnrecur.daemon.http.payer_bodies import AmendBody, ApproveBody, DeclineBody, PayBody, SubscribeBody
+from lnrecur.daemon.http.payer_shapes import mandate_shown, one_off_shape, outbound_shape
 from lnrecur.daemon.http.reading import body_of, only_one, wanted_by
-from lnrecur.recurrence.outbound_model import Outbound
+from lnrecur.recurrence.outbound_model import Outbound, Phase
 from lnrecur.service.assembly import Services
+from lnrecur.service.authorising import NothingWaits
 from lnrecur.values import RecurrenceId
 
 _URI = "lightning:"
@@ -57,7 +58,9 @@ class PayerRoutes:
 
     async def decline(self, request: Request) -> Response:
         """POST /v1/subscriptions/{id}/decline."""
-        return self._answer(self._payer.decline(self._subscription(request).recurrence_id))
+        body = await body_of(request, DeclineBody)
+        question = None if body.question is None else bytes.fromhex(body.question)
+        return self._answer(self._payer.decline(self._subscription(request).recurrence_id, question=question))
 
     async def approve(self, request: Request) -> Response:
         """POST /v1/subscriptions/{id}/approve."""
@@ -65,15 +68,20 @@ class PayerRoutes:
         return JSONResponse(await self.say_yes(self._subscription(request).recurrence_id, body))
 
     async def say_yes(self, recurrence_id: RecurrenceId, body: ApproveBody) -> shapes.Shape:
-        """Agree to what waits.
+        """Agree to what waits: to the question of the body, and to nothing else.
 
         Raises:
-            LnrecurError: nothing waits, or it cannot be agreed to like this.
+            LnrecurError: nothing waits, or something else, or it cannot be agreed to like this.
         """
-        mandate = None if body.mandate is None else body.mandate.to_mandate()
+        state = self._payer.state(recurrence_id)
+        if state.phase is not Phase.NEEDS_APPROVAL:
+            raise NothingWaits(state)
+        question, mandate = body.answered(), body.to_mandate(mandate_shown(state))
         if mandate is not None:
             await self._payer.check_rate(mandate)
-        return self.shape(self._payer.approve(recurrence_id, mandate, paid_elsewhere=body.paid_elsewhere))
+        return self.shape(
+            self._payer.approve(recurrence_id, mandate, paid_elsewhere=body.paid_elsewhere, question=question)
+        )
 
     async def amend(self, request: Request) -> Response:
         """POST /v1/subscriptions/{id}/amend."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from lnrecur.bolt12.offer import Offer
 from lnrecur.daemon.http.shapes import Shape, at
 from lnrecur.ports import BookedPayment, Role
 from lnrecur.recurrence.habits import consequences
 from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_model import Outbound, Phase
+from lnrecur.recurrence.outbound_questions import question_of
 from lnrecur.recurrence.outbound_times import next_window
 from lnrecur.recurrence.retry import RetryPolicy
 from lnrecur.recurrence.words import recurrence_in_words
+from lnrecur.service.authorising import mandate_left
 from lnrecur.values import Point
 
 _ONE_OFF_STATES: Final = {
@@ -28,7 +31,7 @@ def outbound_shape(state: Outbound, payer_id: Point) -> Shape:
     """A subscription that we pay, under this payer_id."""
     offer, terms = state.offer, state.terms
     waiting = state.phase is Phase.NEEDS_APPROVAL
-    new_offer = None if state.new_offer is None else type(offer).from_bytes(state.new_offer)
+    question, new_offer = question_of(state), _new_offer(state)
     return {
         "id": state.recurrence_id.hex(),
         "role": Role.PAYER.value,
@@ -37,6 +40,8 @@ def outbound_shape(state: Outbound, payer_id: Point) -> Shape:
         "payer_id": payer_id.hex(),
         "description": offer.description,
         "terms": recurrence_in_words(offer),
+        "offer": offer.to_text(),
+        "quantity": terms.quantity,
         "next_counter": state.next_counter,
         "next_at": at(state.wake_at),
         "next_window": _window(state),
@@ -51,6 +56,8 @@ def outbound_shape(state: Outbound, payer_id: Point) -> Shape:
         "awaiting_msat": state.awaiting_msat if waiting else None,
         "new_offer": None if new_offer is None else new_offer.to_text(),
         "new_terms": None if new_offer is None else recurrence_in_words(new_offer),
+        "new_mandate": None if new_offer is None or not waiting else mandate_shape(mandate_left(state, new_offer)),
+        "question": None if question is None else question.hex(),
         "problem": state.problem,
         "invoice_expires_at": at(state.invoice_until),
         "mind": list(consequences(offer)),
@@ -70,6 +77,16 @@ def outbound_shape(state: Outbound, payer_id: Point) -> Shape:
         "mandate": mandate_shape(state.mandate),
         "created_at": at(state.created_at),
     }
+
+
+def mandate_shown(state: Outbound) -> Mandate:
+    """The mandate that a plain yes leads to: where a new offer waits, that of the subscription to it."""
+    new_offer = _new_offer(state)
+    return state.mandate if new_offer is None else mandate_left(state, new_offer)
+
+
+def _new_offer(state: Outbound) -> Offer | None:
+    return None if state.new_offer is None else Offer.from_bytes(state.new_offer)
 
 
 def _window(state: Outbound) -> Shape | None:

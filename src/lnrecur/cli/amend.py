@@ -1,4 +1,4 @@
-"""What a subscriber tells a running subscription: approve, decline, amend."""
+"""lnrecur subscriptions amend: other limits and terms for a running subscription."""
 
 from __future__ import annotations
 
@@ -12,59 +12,6 @@ from lnrecur.cli.output import json_option, make_console, print_json, print_tabl
 from lnrecur.cli.payer_options import limit_changes, limit_options, terms_body, terms_options
 from lnrecur.daemon.config import Home
 from lnrecur.errors import UsageError
-
-
-@click.command("approve")
-@click.argument("subscription_id", metavar="ID")
-@limit_options(amending=True)
-@click.option("--paid-elsewhere", is_flag=True, help="Skip the refused period: another daemon with your seed paid it.")
-@home_option
-@json_option
-def approve(subscription_id: str, paid_elsewhere: bool, home: Home, as_json: bool, **asked: Any) -> None:
-    """Agree to what waits, once; with limits, change them for all periods from now on.
-
-    Limits that are not named stay as they are. Where the payee has put a new offer in the place of the old one, this
-    subscribes to the new one, at its price, within what is left of the other limits.
-    """
-    client = Client(home)
-    told = client.get(path_to("subscriptions", subscription_id))
-    name = told["id"]
-    if any(value is not None for value in asked.values()):
-        told = _approve_limits(client, told, asked)
-    if told["phase"] == "needs_approval" or all(value is None for value in asked.values()):
-        told = client.post(path_to("subscriptions", name, "approve"), {"paid_elsewhere": paid_elsewhere})
-    if as_json:
-        print_json(told)
-        return
-    click.echo(f"{told['id'][:12]}: {told['phase']}")
-    if told["id"] != name:
-        click.echo(f"It takes the place of {name[:12]}, which has ended.")
-
-
-def _approve_limits(client: Client, told: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
-    """Change the limits of what waits; where they were all that it waited for, that is the whole answer."""
-    if told["role"] != "payer" or told["phase"] != "needs_approval":
-        raise UsageError(f"nothing waits for approval: this subscription is {told['phase']}", field="id")
-    if told["waits_for"] == "new_offer" and asked["max_per_period"] is not None:
-        raise UsageError(
-            "a new offer is subscribed to at its price; amend the limit afterwards", field="max_per_period"
-        )
-    changes = limit_changes(asked, told["mandate"])
-    amended: dict[str, Any] = client.post(path_to("subscriptions", told["id"], "amend"), {"mandate": changes})
-    return amended
-
-
-@click.command("decline")
-@click.argument("subscription_id", metavar="ID")
-@home_option
-@json_option
-def decline(subscription_id: str, home: Home, as_json: bool) -> None:
-    """Say no to what waits. Periods are paid in order, so this ends the subscription."""
-    told = Client(home).post(path_to("subscriptions", subscription_id, "decline"))
-    if as_json:
-        print_json(told)
-        return
-    click.echo(f"{told['id'][:12]}: {told['phase']}")
 
 
 @click.command("amend")

@@ -154,7 +154,10 @@ def _address(home: Home) -> str:
     The variable is for daemons whose lock cannot be seen from here. What else may listen on the port of the settings
     while no daemon runs must not be shown the token.
     """
-    address = (running_daemon(home) or {}).get("http") or os.environ.get(_ADDRESS_VARIABLE)
+    running = running_daemon(home)
+    if running is not None and running.get("http") == "":
+        raise DaemonUnreachable(f"the daemon in {home.data_dir} serves no HTTP: see http_listen in docs/settings.md")
+    address = (running or {}).get("http") or os.environ.get(_ADDRESS_VARIABLE)
     if not address:
         raise DaemonUnreachable(f"no daemon runs in {home.data_dir}: {_WAY_OUT}")
     host, port = split_listen(address, _ADDRESS_VARIABLE)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
 from typing import Final
 
 from lnrecur.adapters.clock import SystemClock
 from lnrecur.adapters.entropy import SystemEntropy
-from lnrecur.adapters.link import TcpPeerLink
 from lnrecur.adapters.no_link import NoPeerLink
-from lnrecur.daemon.config import Home, ProcessRole, Settings, listen_list, split_listen
+from lnrecur.daemon.config import Home, ProcessRole, Settings
 from lnrecur.daemon.files import DaemonLock, SeedLock, read_seed, read_token
 from lnrecur.daemon.http.app import build_app
 from lnrecur.daemon.http.server import HttpServer, run_until_stopped, stop_on_signals
 from lnrecur.daemon.message_settings import message_router, message_settings
 from lnrecur.daemon.money_node import money_node, who_moves_money
-from lnrecur.daemon.peer_book import PeerBook
-from lnrecur.daemon.peer_settings import link_settings
 from lnrecur.daemon.rate_settings import rate_source
+from lnrecur.daemon.speaking import PeerSpeech, Speech
 from lnrecur.daemon.store import Store, open_store
-from lnrecur.ports import MessageRouter, MoneyNode, PeerAddress, PeerLink
-from lnrecur.service.addresses import parse_host_and_port
+from lnrecur.errors import UsageError
+from lnrecur.ports import Host, MessageRouter, MoneyNode, PeerLink
 from lnrecur.service.assembly import Parts, Services
 from lnrecur.service.keyring import Keyring
 from lnrecur.testing.fault_points import VARIABLE as FAULTS
@@ -32,8 +32,28 @@ WATCH_NODE_S: Final = 30
 """How often the money node is asked whether it can be used, while nothing fails."""
 
 
-async def run_daemon(home: Home, settings: Settings, role: ProcessRole, tell: Callable[[str], None]) -> None:
+@dataclass(frozen=True, slots=True)
+class Within:
+    """What a program wants of the daemon that it runs inside itself."""
+
+    stop: asyncio.Event
+    """Set when the daemon shall end; signals are that program's own affair."""
+    ready: Callable[[Services, Settings, str | None], None]
+    """Told once the daemon runs: its services, its settings, and its address as peers write it."""
+    speech: Callable[[Settings], Awaitable[Speech]]
+    """How to speak where the settings say "plugin"."""
+
+
+async def run_daemon(
+    home: Home,
+    settings: Settings,
+    role: ProcessRole,
+    tell: Callable[[str], None],
+    within: Within | None = None,
+) -> None:
     """Run until SIGTERM, SIGINT or a failure that no waiting mends. `tell` gets lines for a person.
+
+    `within` is for a program that runs the daemon inside itself, and ends it by its own means.
 
     Raises:
         LnrecurError: the daemon cannot start, or cannot go on.
@@ -42,7 +62,7 @@ async def run_daemon(home: Home, settings: Settings, role: ProcessRole, tell: Ca
     if role is ProcessRole.WORKER:
         await _run_worker(home, settings, keyring, tell)
     else:
-        await _run_with_peers(home, settings, role, keyring, tell)
+        await _run_with_peers(home, settings, role, keyring, tell, within)
 
 
 async def _run_worker(home: Home, settings: Settings, keyring: Keyring, tell: Callable[[str], None]) -> None:
@@ -59,40 +79,76 @@ async def _run_worker(home: Home, settings: Settings, keyring: Keyring, tell: Ca
 
 
 async def _run_with_peers(
-    home: Home, settings: Settings, role: ProcessRole, keyring: Keyring, tell: Callable[[str], None]
+    home: Home,
+    settings: Settings,
+    role: ProcessRole,
+    keyring: Keyring,
+    tell: Callable[[str], None],
+    within: Within | None,
 ) -> None:
     token = read_token(home)
     lock = DaemonLock(home)
-    link = TcpPeerLink(keyring.identity, SystemEntropy(), link_settings(settings))
+    clock = SystemClock()
     try:
         with SeedLock(keyring.node_id), closing((store := open_store(home, settings, role)).manager):
-            async with money_node(settings, keyring.money, SystemClock()) as node:
+            async with (
+                money_node(settings, keyring.money, clock) as node,
+                _speech(home, settings, keyring, within) as speech,
+            ):
                 money = await who_moves_money(node, tell)
-                router = message_router(settings)
-                parts = _parts(store, node, link, router, settings)
-                services = Services(keyring, parts)
+                services = Services(keyring, _parts(store, node, speech.link, speech.router, settings, speech.host))
                 await services.attendance.join()
-                peer = await _listen_for_peers(link, settings)
-                peers = PeerBook(link, router, settings.peer_addresses, home.peers)
-                link.start()
-                stop = stop_on_signals()
-                app = build_app(services, settings, token, peer, stop.is_set, peers)
-                server = HttpServer(app, settings.http_listen)
-                lock.tell(http=server.address, peer=peer, node_id=keyring.node_id.hex())
-                where = f"HTTP on {server.address}, peers on {peer or 'nothing (not listening)'}"
+                peer = await speech.begin()
+                stop = stop_on_signals() if within is None else within.stop
+                app = build_app(services, settings, token, peer, stop.is_set, speech.book)
+                server = HttpServer(app, settings.http_listen) if settings.http_listen else None
+                lock.tell(http="" if server is None else server.address, peer=peer, node_id=keyring.node_id.hex())
+                where = f"HTTP on {'nothing' if server is None else server.address}, {_peers_told(speech, peer)}"
                 tell(f"lnrecur runs: {money}, {where}{_told_of(role)}")
-                await server.serve_while(services.run(), stop)
+                if within is not None:
+                    within.ready(services, settings, peer)
+                if server is None:
+                    await run_until_stopped(services.run(), stop)
+                else:
+                    await server.serve_while(services.run(), stop)
                 services.attendance.leave()
     finally:
-        await link.close()
         lock.release()
+
+
+@asynccontextmanager
+async def _speech(home: Home, settings: Settings, keyring: Keyring, within: Within | None) -> AsyncIterator[Speech]:
+    if settings.messages == "peer":
+        speech: Speech = PeerSpeech(keyring, settings, home.peers)
+    elif within is None:
+        told = "speaks as a plugin only inside Core Lightning: start lnrecur-cln there (docs/nodes/cln.md)"
+        raise UsageError(f"messages = plugin {told}", field="messages")
+    else:
+        speech = await within.speech(settings)
+    try:
+        yield speech
+    finally:
+        await speech.close()
+
+
+def _peers_told(speech: Speech, peer: str | None) -> str:
+    if speech.host is not None:
+        return f"onion messages as {speech.host.node_id.hex()}"
+    return f"peers on {peer or 'nothing (not listening)'}"
 
 
 def _told_of(role: ProcessRole) -> str:
     return "; messages only: payments are made by workers" if role is ProcessRole.MESSAGING else ""
 
 
-def _parts(store: Store, node: MoneyNode, link: PeerLink, router: MessageRouter, settings: Settings) -> Parts:
+def _parts(
+    store: Store,
+    node: MoneyNode,
+    link: PeerLink,
+    router: MessageRouter,
+    settings: Settings,
+    host: Host | None = None,
+) -> Parts:
     clock = SystemClock()
     parts = Parts(
         manager=store.manager,
@@ -108,16 +164,6 @@ def _parts(store: Store, node: MoneyNode, link: PeerLink, router: MessageRouter,
         beats=store.beats,
         doorbell=store.doorbell,
         watch_node_s=WATCH_NODE_S,
+        host=host,
     )
     return with_fault_points(parts, os.environ.get(FAULTS))
-
-
-async def _listen_for_peers(link: TcpPeerLink, settings: Settings) -> str | None:
-    """Our address as peers write it, or None if we listen nowhere."""
-    bound = []
-    for text in listen_list(settings.peer_listen):
-        host, port = split_listen(text, "peer_listen")
-        bound.append((host, await link.listen(host, port)))
-    if settings.peer_address:
-        bound.insert(0, parse_host_and_port(settings.peer_address))
-    return str(PeerAddress(link.node_id, *bound[0])) if bound else None

@@ -46,12 +46,14 @@ class Settings:
 
     chain: str = "regtest"
     """bitcoin, testnet, signet or regtest. Play money is refused on bitcoin."""
+    messages: str = "peer"
+    """peer: connections of our own; plugin: those of the Core Lightning node in which lnrecur-cln runs."""
     peer_listen: str = f"127.0.0.1:{DEFAULT_PEER_PORT}"
     """Where we listen for peers, HOST:PORT, or several; port 0 takes a free one, an empty text listens nowhere."""
     peer_address: str = ""
     """Where peers reach us from outside, HOST:PORT, if that is another place: behind a router, or an onion service."""
     http_listen: str = f"127.0.0.1:{DEFAULT_HTTP_PORT}"
-    """Where the command and local applications reach the HTTP API."""
+    """Where the command and local applications reach the HTTP API; an empty text: nowhere."""
     peers: tuple[str, ...] = ()
     """Peers to stay connected to, ID@HOST:PORT."""
     peers_inbound_max: int = 128
@@ -280,6 +282,7 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "chain": tuple(CHAINS),
     "money_node": MONEY_NODES,
     "lnd_hold": LND_HOLD,
+    "messages": ("peer", "plugin"),
     "relay": ("off", "on"),
     "socks5_for": ("onion", "everything"),
     "dialect": tuple(dialect.value for dialect in Dialect),
@@ -310,12 +313,17 @@ def _check_whole(settings: Settings, sources: Mapping[str, str]) -> None:
         lnd_access(settings)
     except UsageError as error:
         raise refuse("lnd_url", str(error).removeprefix("lnd_url ")) from error
+    if settings.messages == "plugin" and settings.path_dummy_hops:
+        raise refuse("path_dummy_hops", "is 0 where messages is plugin: Core Lightning takes no hops to itself")
     if not 0 <= settings.playmoney_opening_sat <= _OPENING_SAT_MAX:
         raise refuse("playmoney_opening_sat", f"is from 0 to {_OPENING_SAT_MAX}, not {settings.playmoney_opening_sat}")
     if settings.playmoney_file and not settings.playmoney_file.startswith(("/", "~")):
         told = f"begins with / or ~, so that all daemons find the same file, unlike {settings.playmoney_file!r}"
         raise refuse("playmoney_file", told)
-    for key, values in (("peer_listen", listen_list(settings.peer_listen)), ("http_listen", [settings.http_listen])):
+    for key, values in (
+        ("peer_listen", listen_list(settings.peer_listen)),
+        ("http_listen", listen_list(settings.http_listen)),
+    ):
         for value in values:
             if _host_and_port(value) is None:
                 raise refuse(key, f"is HOST:PORT, not {value!r}")

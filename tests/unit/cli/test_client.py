@@ -99,6 +99,17 @@ def test_a_running_daemon_is_found_and_shown_the_token(home: Home, monkeypatch: 
     assert shown == [f"Bearer {read_token(home)}"]
 
 
+def test_a_daemon_that_serves_no_http_is_told_as_such(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LNRECUR_HTTP_LISTEN", "127.0.0.1:1")
+    lock = DaemonLock(home)
+    try:
+        lock.tell(http="", peer=None, node_id="02" * 33)
+        with pytest.raises(DaemonUnreachable, match="serves no HTTP: see http_listen"):
+            Client(home)
+    finally:
+        lock.release()
+
+
 def test_a_daemon_whose_lock_cannot_be_seen_is_named_by_the_environment(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

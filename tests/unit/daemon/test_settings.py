@@ -87,7 +87,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("playmoney_opening_sat", True, "is a whole number, not True"),
     ("playmoney_opening_sat", 1.5, "is a whole number, not 1.5"),
     ("playmoney_file", "money.sqlite", "begins with / or ~"),
-    ("http_listen", "", "is HOST:PORT, not ''"),
+    ("messages", "carrier pigeon", "is one of peer, plugin"),
     ("http_listen", "localhost", "is HOST:PORT"),
     ("http_listen", ":9738", "is HOST:PORT"),
     ("http_listen", "127.0.0.1:65536", "is HOST:PORT"),

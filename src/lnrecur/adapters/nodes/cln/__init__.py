@@ -1,6 +1,8 @@
 """Core Lightning moves the money: docs/nodes/cln.md."""
 
 from lnrecur.adapters.nodes.cln.errors import ClnRefused, ClnUnavailable, Trouble
+from lnrecur.adapters.nodes.cln.held import HeldPayments
+from lnrecur.adapters.nodes.cln.node import ClnNode
 from lnrecur.adapters.nodes.cln.rpc import ClnRpc
 
-__all__ = ["ClnRefused", "ClnRpc", "ClnUnavailable", "Trouble"]
+__all__ = ["ClnNode", "ClnRefused", "ClnRpc", "ClnUnavailable", "HeldPayments", "Trouble"]

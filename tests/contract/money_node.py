@@ -536,6 +536,25 @@ class MoneyNodeContract:
             told = await anext(stream)
         assert (told.state, told.payment_hash) == (ReceivedState.CLAIMED, payment.payment_hash)
 
+    async def test_a_reader_is_told_when_it_knows_all_that_has_happened(self, pair: Pair) -> None:
+        order, _ = await pair.paid()
+        caught_up = asyncio.Event()
+        told: list[tuple[ReceivedState, bytes]] = []
+
+        async def read() -> None:
+            async for receipt in pair.payee.receipts(None, caught_up.set):
+                if not caught_up.is_set():
+                    told.append((receipt.state, receipt.context))
+
+        reader = asyncio.ensure_future(read())
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await caught_up.wait()
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+        assert told[-1] == (ReceivedState.CLAIMED, order.context)
+
     async def test_two_readers_are_told_the_same(self, pair: Pair) -> None:
         first, second = (asyncio.ensure_future(pair.receipts(2)) for _ in range(2))
         await asyncio.sleep(0)

@@ -1,30 +1,9 @@
 """What a seed alone brings back, and what a store of yesterday does: docs/backup.md tells both."""
 
-import pickle
-
 from helpers.rig import PERIOD, assert_paid, outbound, publish, subscribe
+from helpers.shelf import Shelf
 from lnrecur.recurrence.outbound_model import Phase
-from lnrecur.testing.memory_store import MemoryRecurrenceManager
 from lnrecur.testing.rig import Rig
-
-
-class Shelf:
-    """A node's store, which can be put back to what it was, or lost."""
-
-    def __init__(self) -> None:
-        self._now = MemoryRecurrenceManager()
-
-    def open(self) -> MemoryRecurrenceManager:
-        return self._now
-
-    def backup(self) -> bytes:
-        return pickle.dumps(self._now)
-
-    def restore(self, backup: bytes) -> None:
-        self._now = pickle.loads(backup)
-
-    def lose(self) -> None:
-        self._now = MemoryRecurrenceManager()
 
 
 async def test_a_payer_with_a_store_of_yesterday_pays_nothing_twice_and_goes_on() -> None:

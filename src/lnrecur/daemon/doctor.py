@@ -23,6 +23,7 @@ from lnrecur.daemon.peer_book import Listed
 from lnrecur.errors import LnrecurError
 from lnrecur.ports import Diagnosable, Finding, Health, LeaseLost, MoneyNode, MoneyNodeError, RecurrenceManager
 from lnrecur.service.keyring import Keyring
+from lnrecur.service.known_receipts import KnownReceipts
 from lnrecur.service.node_watch import Outage
 from lnrecur.service.scheduler import Scheduler
 from lnrecur.values import UnixSeconds
@@ -100,11 +101,16 @@ def look_at_store(manager: RecurrenceManager) -> list[Finding]:
     return found
 
 
-def look_at_work(scheduler: Scheduler) -> list[Finding]:
-    """Whether anything can be done just now."""
-    if scheduler.trouble is None:
-        return []
-    return [Finding("work", Health.BROKEN, f"nothing is paid or claimed: {scheduler.trouble}", "see the log")]
+def look_at_work(scheduler: Scheduler, known: KnownReceipts) -> list[Finding]:
+    """Whether anything can be done just now, and whether payments to us are seen."""
+    found = []
+    if scheduler.trouble is not None:
+        told = f"nothing is paid or claimed: {scheduler.trouble}"
+        found.append(Finding("work", Health.BROKEN, told, "it is tried again all the time; see the log"))
+    if not known.is_live:
+        told = "payments that arrive are not seen just now, so no period is told as missed either"
+        found.append(Finding("receipts", Health.WARNING, told, "all is made up for once the money node answers"))
+    return found
 
 
 def look_at_disk(home: Home) -> Finding:

@@ -273,7 +273,10 @@ class RecurrenceManager(Protocol):
         ...
 
     def claim_inbounds(self, now: UnixSeconds, limit: int) -> Sequence[tuple[OfferId, Point]]:
-        """As `due_inbounds`, of those that nobody has claimed: they are ours until a commit, `release` or `leave`."""
+        """As `due_inbounds`, of those that nobody has claimed: they are ours until a commit, `release` or `leave`.
+
+        Only the process that serves the messages gets any: it knows the receipts.
+        """
         ...
 
     def claim_outbox(self, now: UnixSeconds, limit: int) -> Sequence[OutboxEntry]:

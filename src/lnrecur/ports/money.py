@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Protocol
@@ -224,8 +224,12 @@ class MoneyNode(Protocol):
         """Fail a payment back or withdraw a receivable. False when it is too late: it was claimed."""
         ...
 
-    def receipts(self, cursor: str | None) -> AsyncIterator[Receipt]:
-        """Every claimable, claimed and canceled after `cursor` (None: from the beginning), then live; never ends."""
+    def receipts(self, cursor: str | None, on_caught_up: Callable[[], None] | None = None) -> AsyncIterator[Receipt]:
+        """Every claimable, claimed and canceled after `cursor` (None: from the beginning), then live; never ends.
+
+        `on_caught_up` is called when all that has happened by now was told and taken, at least once for the backlog;
+        a node that is looked at again and again calls it after every look.
+        """
         ...
 
     async def pay(self, order: PayOrder) -> None:

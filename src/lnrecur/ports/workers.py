@@ -27,9 +27,10 @@ class Seat:
     place: str
     """Where it runs. Who joins under a place knows that whoever had it before is dead."""
     messages: bool = True
-    """Whether it speaks with peers and sends what is to be sent to them; only one process of a store may."""
+    """Whether it speaks with peers, sends what is to be sent to them, reads the money node's receipts and wakes the
+    subscriptions that are paid to us, which follow from them; only one process of a store may."""
     work: bool = True
-    """Whether it wakes subscriptions and does the deeds at the money node."""
+    """Whether it wakes the subscriptions that we pay and does the deeds at the money node."""
 
     def handles(self, effect: StoredEffect) -> bool:
         """Whether an effect is one for this seat."""

@@ -166,6 +166,8 @@ class Due:
     """Time to look at the windows: wake_at has come, or the offer was changed."""
 
     offering: Offering
+    known_until: UnixSeconds | None = None
+    """All payments that arrived before this moment are in the state; None: all that arrived before now."""
 
 
 @dataclass(frozen=True, slots=True)

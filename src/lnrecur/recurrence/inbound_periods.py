@@ -5,7 +5,8 @@ under lenient ones it stays, the period may still be paid, in order, and each fu
 the subscription or its offer is paused, a period that passes is waived instead.
 
 An invoice can be paid in the last second of its window and its receipt come a little later, or much later if we were
-not running. So a period with an unpaid invoice is given `SETTLE_S` more seconds before it is told as missed.
+not running. So a period with an unpaid invoice is given `SETTLE_S` more seconds before it is told as missed, and none
+is told of whose time the receipts were not read yet.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _PERIODS_MAX: Final = 100
 def due(state: Inbound, event: Due, now: UnixSeconds) -> Step:
     """The offer may be over, and windows may have closed: tell each of them, once."""
     offering = event.offering
+    known_until = now if event.known_until is None else min(now, event.known_until)
     if offering.is_over:
         return ended(state, f"the offer is {offering.status}", now)
     effects: list[Effect] = []
@@ -34,7 +36,7 @@ def due(state: Inbound, event: Due, now: UnixSeconds) -> Step:
         counter = watched(state)
         closed_at = closes_at(state, offering, state.start, counter)
         beyond = offering.is_beyond(state.start, counter)
-        if state.phase is not Phase.ACTIVE or beyond or closed_at is None or now < closed_at:
+        if state.phase is not Phase.ACTIVE or beyond or closed_at is None or known_until < closed_at:
             break
         paused = is_paused(state, offering)
         if state.open_invoice is not None and state.open_invoice.counter == counter and not paused:

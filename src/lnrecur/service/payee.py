@@ -43,6 +43,7 @@ from lnrecur.recurrence.state_token import check_order, open_state
 from lnrecur.service.courier import Courier
 from lnrecur.service.invoicing import Invoicer
 from lnrecur.service.keyring import Keyring
+from lnrecur.service.known_receipts import KnownReceipts
 from lnrecur.service.offers import Offers
 from lnrecur.service.receiving import Receiver
 from lnrecur.service.recent import RecentAnswers
@@ -103,11 +104,17 @@ class PayeeService:
         self.offers = Offers(
             manager=manager, courier=courier, keyring=keyring, clock=clock, entropy=entropy, chain=chain, host=host
         )
+        known = KnownReceipts(clock, on_change)
         self.subscribers = Subscribers(
-            manager=manager, offers=self.offers, recent=self._recent, clock=clock, on_change=on_change
+            manager=manager, offers=self.offers, recent=self._recent, clock=clock, on_change=on_change, known=known
         )
         self.receiver = Receiver(
-            manager=manager, offers=self.offers, subscribers=self.subscribers, recent=self._recent, keyring=keyring
+            manager=manager,
+            offers=self.offers,
+            subscribers=self.subscribers,
+            recent=self._recent,
+            keyring=keyring,
+            known=known,
         )
         courier.deliver_to(ContentsKind.INVOICE_REQUEST, self.handle_request)
 

@@ -16,6 +16,7 @@ from lnrecur.recurrence.inbound_model import Event, PaymentClaimable, PaymentCla
 from lnrecur.recurrence.receive_context import ReceiveContext, open_context
 from lnrecur.recurrence.retry import RECONNECT, Backoff
 from lnrecur.service.keyring import Keyring
+from lnrecur.service.known_receipts import KnownReceipts
 from lnrecur.service.offers import Offers
 from lnrecur.service.recent import RecentAnswers
 from lnrecur.service.subscribers import Subscribers
@@ -34,12 +35,15 @@ class Receiver:
         subscribers: Subscribers,
         recent: RecentAnswers,
         keyring: Keyring,
+        known: KnownReceipts,
     ) -> None:
         self._manager = manager
         self._offers = offers
         self._subscribers = subscribers
         self._recent = recent
         self._keyring = keyring
+        self.known = known
+        """How far we are."""
 
     async def follow(
         self, node: MoneyNode, clock: Clock, entropy: Entropy, on_failure: Callable[[], None] = lambda: None
@@ -49,13 +53,14 @@ class Receiver:
         while True:
             began = clock.elapsed()
             try:
-                async for receipt in node.receipts(self._manager.receipt_cursor()):
+                async for receipt in node.receipts(self._manager.receipt_cursor(), self.known.caught_up):
                     self.handle(receipt)
                     backoff.succeeded()
             except LnrecurError as error:
                 if not error.retry:
                     raise
                 _LOG.warning("receipts interrupted, trying again: %s", error)
+                self.known.interrupted()
                 on_failure()
             if clock.elapsed() - began > RECONNECT.cap_s:
                 backoff.succeeded()

@@ -136,7 +136,8 @@ class Scheduler:
                 self._payer.wake(recurrence_id)
             except LnrecurError as error:
                 _LOG.error("subscription %s could not be woken: %s", recurrence_id.hex(), error)
-        inbounds = self._manager.claim_inbounds(now, BATCH)
+        # Later ones could be told as missed although their payment has arrived.
+        inbounds = self._manager.claim_inbounds(min(now, self._subscribers.known.until), BATCH)
         for offer_id, payer_id in inbounds:
             try:
                 self._subscribers.wake(offer_id, payer_id)

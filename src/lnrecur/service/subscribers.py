@@ -22,6 +22,7 @@ from lnrecur.recurrence.inbound_model import (
     WaiveAsked,
 )
 from lnrecur.recurrence.offering import OfferStatus
+from lnrecur.service.known_receipts import KnownReceipts
 from lnrecur.service.offers import Offers
 from lnrecur.service.recent import RecentAnswers
 from lnrecur.service.steps import change_of, changes_nothing
@@ -42,8 +43,11 @@ class Subscribers:
         recent: RecentAnswers,
         clock: Clock,
         on_change: Callable[[], None],
+        known: KnownReceipts,
     ) -> None:
         """`on_change` is called after every commit, since it may have left something to do."""
+        self.known = known
+        """Up to when payments to us are known."""
         self._manager = manager
         self._offers = offers
         self._recent = recent
@@ -126,7 +130,7 @@ class Subscribers:
 
     def wake(self, offer_id: OfferId, payer_id: Point) -> None:
         """A subscription's wake_at has come, or its offer was changed."""
-        self.apply(offer_id, payer_id, lambda: Due(self._offers.offering(offer_id)))
+        self.apply(offer_id, payer_id, lambda: Due(self._offers.offering(offer_id), self.known.until))
 
     def apply(self, offer_id: OfferId, payer_id: Point, event: Callable[[], Event], cursor: str | None = None) -> Step:
         """Load, step, save; again if somebody else was faster. `cursor` is stored with what the receipt changed."""

@@ -188,7 +188,9 @@ class MemoryMoneyNode:
         self._turn(incoming, ReceivedState.CANCELED, ZERO_MSAT)
         return True
 
-    async def receipts(self, cursor: str | None) -> AsyncIterator[Receipt]:
+    async def receipts(
+        self, cursor: str | None, on_caught_up: Callable[[], None] | None = None
+    ) -> AsyncIterator[Receipt]:
         """See `lnrecur.ports.MoneyNode.receipts`.
 
         Raises:
@@ -202,6 +204,8 @@ class MemoryMoneyNode:
                 receipt = self._receipts[told]
                 told += 1
                 yield receipt
+            if on_caught_up is not None:
+                on_caught_up()
             self._news.clear()
             await self._news.wait()
 

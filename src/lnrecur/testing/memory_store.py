@@ -205,7 +205,7 @@ class MemoryRecurrenceManager(MemoryWorkers):
 
     def claim_inbounds(self, now: UnixSeconds, limit: int) -> Sequence[tuple[OfferId, Point]]:
         """Claim subscriptions we are paid whose wake_at has come, longest due first."""
-        return self._claim(self.due_inbounds(now, len(self._inbound)) if self._joined().seat.work else (), limit)
+        return self._claim(self.due_inbounds(now, len(self._inbound)) if self._joined().seat.messages else (), limit)
 
     def claim_outbox(self, now: UnixSeconds, limit: int) -> Sequence[OutboxEntry]:
         """Claim effects that are due and for our seat, of each subscription the earliest."""
@@ -230,6 +230,7 @@ class MemoryRecurrenceManager(MemoryWorkers):
         ]
         if seat is None or seat.work:
             moments += self._first_wake(self._outbound.waiting(), lambda state: state.recurrence_id)
+        if seat is None or seat.messages:
             moments += self._first_wake(self._inbound.waiting(), lambda state: (state.offer_id, state.payer_id))
         return min(moments, default=None)
 

@@ -155,14 +155,16 @@ class ScriptedNode:
         """As the wrapped node."""
         return await self._troubled("cancel", lambda: self.inner.cancel(payment_hash))
 
-    async def receipts(self, cursor: str | None) -> AsyncIterator[Receipt]:
+    async def receipts(
+        self, cursor: str | None, on_caught_up: Callable[[], None] | None = None
+    ) -> AsyncIterator[Receipt]:
         """As the wrapped node, but hanging, late or repeated as told."""
         self.calls["receipts"] += 1
         if self._is_down and self._has_broken_off:
             await self._up.wait()
         self._has_broken_off = self._is_down
         self._check_is_up("receipts")
-        async for receipt in self.inner.receipts(cursor):
+        async for receipt in self.inner.receipts(cursor, on_caught_up):
             await self._wait_for_release("receipts")
             self._check_is_up("receipts")
             if self._clock is not None and self._delay_seconds:

@@ -166,7 +166,9 @@ class LdkMoneyNode:
         self._turn(found, ReceivedState.CANCELED, ZERO_MSAT)
         return True
 
-    async def receipts(self, cursor: str | None) -> AsyncIterator[Receipt]:
+    async def receipts(
+        self, cursor: str | None, on_caught_up: Callable[[], None] | None = None
+    ) -> AsyncIterator[Receipt]:
         number = "0" if cursor is None else cursor.removeprefix(_CURSOR)
         if cursor is not None and not (cursor.startswith(_CURSOR) and number.isdecimal()):
             raise UsageError(f"no cursor of this LDK: {cursor!r}", field="cursor")
@@ -175,6 +177,8 @@ class LdkMoneyNode:
             while told < len(self._receipts):
                 told += 1
                 yield self._receipts[told - 1]
+            if on_caught_up is not None:
+                on_caught_up()
             await self._next_news()
 
     # --- the payer's side

@@ -129,7 +129,7 @@ class Shift:
 
     def inbounds(self, db: Connection, now: UnixSeconds, limit: int) -> list[Row[Any]]:
         """Claim subscriptions that are paid to us."""
-        return self._hold(inbound, self._claim(db, _CLAIM_INBOUNDS, now, limit)) if self.seat.work else []
+        return self._hold(inbound, self._claim(db, _CLAIM_INBOUNDS, now, limit)) if self.seat.messages else []
 
     def effects(self, db: Connection, now: UnixSeconds, limit: int) -> list[Row[Any]]:
         """Claim effects, in the order they were stored."""
@@ -168,7 +168,7 @@ class Shift:
 
 def _earliest(seat: Seat) -> list[Select[int]]:
     """The first moment in each table, one statement each; through an index, so that only what is claimed is passed."""
-    tables = (outbound, inbound) if seat.work else ()
+    tables = [*([outbound] if seat.work else ()), *([inbound] if seat.messages else ())]
     wakes = [
         select(table.c.wake_at).where(table.c.wake_at.is_not(None), _free(table)).order_by(table.c.wake_at).limit(1)
         for table in tables

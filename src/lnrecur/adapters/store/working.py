@@ -104,7 +104,8 @@ class SqlWorkers:
     def _tell_others(self, db: Connection, change: Change[Inbound] | Change[Outbound]) -> None:
         if self._shift is not None:
             message = any(isinstance(effect, MESSAGE_EFFECTS) for effect in change.outbox)
-            work = change.state.wake_at is not None or len(change.outbox) > message
+            wakes = isinstance(change.state, Outbound) and change.state.wake_at is not None
+            work = wakes or len(change.outbox) > message
             claims.tell_others(db, self._shift, message=message, work=work)
 
     @contextmanager

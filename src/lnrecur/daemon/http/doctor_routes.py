@@ -33,7 +33,7 @@ class DoctorRoutes:
         if watch is not None:
             found += look_at_outage(watch.outage, parts.clock.now())
         found += look_at_store(parts.manager)
-        found += look_at_work(self._services.scheduler)
+        found += look_at_work(self._services.scheduler, self._services.payee.receiver.known)
         if self._peers is not None:
             found += look_at_peers(self._peers.listed(), self._address)
         return JSONResponse({"findings": [shape_of(finding) for finding in found]})

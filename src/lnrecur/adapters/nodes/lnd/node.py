@@ -12,7 +12,7 @@ invoice. docs/nodes/lnd.md tells what was seen to work.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Final
@@ -141,12 +141,15 @@ class LndNode:
         self._ring()
         return canceled
 
-    async def receipts(self, cursor: str | None) -> AsyncGenerator[Receipt]:
+    async def receipts(
+        self, cursor: str | None, on_caught_up: Callable[[], None] | None = None
+    ) -> AsyncGenerator[Receipt]:
         """See `MoneyNode.receipts`."""
         bell = asyncio.Event()
         self._bells.add(bell)
         try:
-            async with aclosing(Receipts(self._rest, self._receivables, self._clock, bell).follow(cursor)) as told:
+            receipts = Receipts(self._rest, self._receivables, self._clock, bell)
+            async with aclosing(receipts.follow(cursor, on_caught_up)) as told:
                 async for receipt in told:
                     yield receipt
         finally:

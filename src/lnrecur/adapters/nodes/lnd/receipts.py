@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from typing import Final
 
@@ -58,7 +58,9 @@ class Receipts:
         self._watched: dict[PaymentHash, Invoice] = {}
         self._seen = 0
 
-    async def follow(self, cursor: str | None) -> AsyncGenerator[Receipt]:
+    async def follow(
+        self, cursor: str | None, on_caught_up: Callable[[], None] | None = None
+    ) -> AsyncGenerator[Receipt]:
         """See `MoneyNode.receipts`.
 
         Raises:
@@ -74,6 +76,8 @@ class Receipts:
                 took_s = time.monotonic() - began
                 for receipt in news:
                     yield receipt
+                if on_caught_up is not None:
+                    on_caught_up()
                 if listener is None:  # not before: it takes over the connection that the first look has made
                     listener = asyncio.get_running_loop().create_task(self._listen(), name="lnd doorbell")
                 await self._pause(took_s)

@@ -201,7 +201,9 @@ class PlayMoneyNode:
 
         return await self._write(work)
 
-    async def receipts(self, cursor: str | None) -> AsyncIterator[Receipt]:
+    async def receipts(
+        self, cursor: str | None, on_caught_up: Callable[[], None] | None = None
+    ) -> AsyncIterator[Receipt]:
         """See `lnrecur.ports.MoneyNode.receipts`. Following them also admits what arrives.
 
         Raises:
@@ -216,6 +218,8 @@ class PlayMoneyNode:
                 yield receipt
                 seq = int(receipt.cursor)
             if not news:
+                if on_caught_up is not None:
+                    on_caught_up()
                 await asyncio.sleep(self._poll_seconds)
 
     async def run(self) -> None:

@@ -1,0 +1,46 @@
+"""Up to which moment we know of all payments to us.
+
+A period is told as missed only if no payment of it can be among the receipts that were not read yet: after a start they
+come first, and while the money node is away nothing is told as missed at all. There is no bound to that wait. A payment
+that arrived is worth more than a punctual complaint, nothing can be paid to a node that is away, and that it is away is
+told elsewhere (`lnrecur.service.node_watch`, `lnrecur doctor`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lnrecur.ports import Clock
+from lnrecur.values import UnixSeconds
+
+
+class KnownReceipts:
+    """How far the money node's receipts were read."""
+
+    def __init__(self, clock: Clock, on_change: Callable[[], None]) -> None:
+        """`on_change` is called when all are known from now on."""
+        self._clock = clock
+        self._on_change = on_change
+        self._read_at = UnixSeconds(0)
+        self._is_live = False
+
+    @property
+    def until(self) -> UnixSeconds:
+        """All that arrived before this moment is known; 0 if nothing was read yet."""
+        return self._clock.now() if self._is_live else self._read_at
+
+    @property
+    def is_live(self) -> bool:
+        """Whether receipts are told as they come."""
+        return self._is_live
+
+    def caught_up(self) -> None:
+        """All receipts so far were handled, and what follows is told as it comes."""
+        self._read_at = self._clock.now()
+        if not self._is_live:
+            self._is_live = True
+            self._on_change()
+
+    def interrupted(self) -> None:
+        """The node, or our store, stopped answering."""
+        self._is_live = False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -19,6 +21,9 @@ AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 _TIMEOUT_S: Final = 60.0
 """Longer than the daemon lets anybody wait for events."""
 _ADDRESS_VARIABLE: Final = "LNRECUR_HTTP_LISTEN"
+_KEY_HEADER: Final = "Idempotency-Key"
+_AGAIN_S: Final = 1.0
+_STORE_AWAY: Final = "StoreUnavailable"
 _ID: Final = re.compile(r"[0-9a-fA-F]{1,66}")
 _WAY_OUT: Final = "start it with `lnrecur run`"
 
@@ -28,6 +33,10 @@ class DaemonUnreachable(LnrecurError):
 
     fault = Fault.ENVIRONMENT
     retry = True
+
+
+class OutcomeUnknown(DaemonUnreachable):
+    """The connection broke while something was ordered: it may have been heard or not."""
 
 
 class DaemonRefused(LnrecurError):
@@ -65,6 +74,15 @@ def home_option(command: AnyFunction) -> AnyFunction:
         callback=lambda context, parameter, value: Home.find(value),
         help="Folder of the daemon's files, instead of the XDG folders.  [env: LNRECUR_HOME]",
     )
+    return option(command)
+
+
+def key_option(command: AnyFunction) -> AnyFunction:
+    """Give a command that orders something `--idempotency-key`, as its argument `key`."""
+    option = click.option(
+        "--idempotency-key", "key", metavar="KEY",
+        help="A name of your own for this order: however often it is given under one name, it is one order.",
+    )  # fmt: skip
     return option(command)
 
 
@@ -109,6 +127,29 @@ class Client:
         """
         return self._ask("POST", path, json=dict(body or {}))
 
+    def order(self, path: str, body: Mapping[str, Any], key: str | None = None) -> Any:
+        """POST an order under a key, so that it counts once; given again, once, where nobody knows if it was heard.
+
+        Raises:
+            OutcomeUnknown: that is not known after the second time either; the text says how to find out.
+            DaemonUnreachable: nobody answers.
+            DaemonRefused: it says no.
+            DaemonFailed: it cannot.
+        """
+        key = secrets.token_hex(16) if key is None else key
+        extra = {"json": dict(body), "headers": {_KEY_HEADER: key}}
+        try:
+            return self._ask("POST", path, **extra)
+        except (OutcomeUnknown, DaemonFailedForNow) as first:
+            if not _may_have_been_heard(first):
+                raise
+        time.sleep(_AGAIN_S)
+        try:
+            return self._ask("POST", path, **extra)
+        except (DaemonUnreachable, DaemonFailedForNow) as second:
+            told = f"{second}; whether this was ordered is not known: give the same command again with"
+            raise OutcomeUnknown(f"{told} --idempotency-key {key}, which never orders it twice") from second
+
     def delete(self, path: str) -> Any:
         """DELETE and the JSON that comes back.
 
@@ -123,8 +164,10 @@ class Client:
         try:
             answer = self._http.request(method, path, **extra)
             told = answer.json()
-        except httpx.HTTPError as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise DaemonUnreachable(f"no daemon answers on {self._address} ({error}): {_WAY_OUT}") from error
+        except httpx.HTTPError as error:
+            raise OutcomeUnknown(f"no daemon answers on {self._address} ({error}): {_WAY_OUT}") from error
         except ValueError as error:
             raise DaemonUnreachable(f"what answers on {self._address} is no lnrecur daemon") from error
         if answer.is_success:
@@ -135,6 +178,11 @@ class Client:
         if answer.status_code < 500:
             raise DaemonRefused(error_told)
         raise (DaemonFailedForNow if error_told.get("retry") is True else DaemonFailed)(error_told)
+
+
+def _may_have_been_heard(error: OutcomeUnknown | DaemonFailedForNow) -> bool:
+    """Whether an order may be stored all the same: a store that went away while it wrote cannot say."""
+    return isinstance(error, OutcomeUnknown) or error.told.get("code") == _STORE_AWAY
 
 
 def path_to(collection: str, name: str, *rest: str) -> str:

@@ -11,7 +11,7 @@ import click
 from lnrecur.bolt12 import Offer
 from lnrecur.cli.amounts import AMOUNT, PERCENT, PRICE, Price
 from lnrecur.cli.authorisation import payee_in_words
-from lnrecur.cli.client import Client, home_option, path_to
+from lnrecur.cli.client import Client, home_option, key_option, path_to
 from lnrecur.cli.decode import read_offer
 from lnrecur.cli.errors import EXIT_FAILED
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, printable
@@ -42,9 +42,10 @@ _OVER: Final = ("paid", "failed", "cancelled")
 @click.option("--via", metavar="ID@HOST:PORT", multiple=True, help="Where the payee, or a node before it, is dialled.")
 @click.option("--yes", is_flag=True, help="Pay without being asked.")
 @click.option("--no-wait", is_flag=True, help="Order the payment, and do not wait for its end.")
+@key_option
 @home_option
 @json_option
-def pay(offer_text: str, yes: bool, no_wait: bool, home: Home, as_json: bool, **asked: Any) -> None:
+def pay(offer_text: str, yes: bool, no_wait: bool, key: str | None, home: Home, as_json: bool, **asked: Any) -> None:
     """Pay an offer (lno1..., or "-" for standard input) once, and print the receipt.
 
     The daemon pays, with the same care as for a subscription: whatever happens to this command, it is paid at most
@@ -67,7 +68,7 @@ def pay(offer_text: str, yes: bool, no_wait: bool, home: Home, as_json: bool, **
         "payer_note": asked["note"],
         "via": list(asked["via"]),
     }
-    ordered = client.post("/v1/payments", body)
+    ordered = client.order("/v1/payments", body, key)
     ended = ordered if no_wait else _wait(client, ordered)
     _show(ended, as_json=as_json)
     if ended["state"] in ("failed", "cancelled"):

@@ -11,7 +11,7 @@ import click
 from lnrecur.bolt12 import Offer
 from lnrecur.cli.amounts import Price
 from lnrecur.cli.authorisation import Authorisation
-from lnrecur.cli.client import Client, home_option
+from lnrecur.cli.client import Client, home_option, key_option
 from lnrecur.cli.decode import read_offer
 from lnrecur.cli.errors import EXIT_FAILED
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, printable
@@ -36,9 +36,12 @@ _PURPOSE_MAX: Final = 2000
 @click.option("--catch-up", is_flag=True, help="Pay periods that were missed, late and in order, instead of stopping.")
 @terms_options()
 @click.option("--yes", is_flag=True, help="Authorise without being asked.")
+@key_option
 @home_option
 @json_option
-def subscribe(offer_text: str, via: tuple[str, ...], yes: bool, home: Home, as_json: bool, **asked: Any) -> None:
+def subscribe(
+    offer_text: str, via: tuple[str, ...], yes: bool, key: str | None, home: Home, as_json: bool, **asked: Any
+) -> None:
     """Subscribe to an offer (lno1..., or "-" for standard input): authorise its payments once, within limits."""
     offer = read_offer(offer_text)
     recurrence = offer.recurrence
@@ -61,7 +64,7 @@ def subscribe(offer_text: str, via: tuple[str, ...], yes: bool, home: Home, as_j
         "missed": "catch_up" if asked["catch_up"] else "stop",
         **terms_body(asked),
     }
-    answer = client.post("/v1/subscriptions", body)
+    answer = client.order("/v1/subscriptions", body, key)
     if as_json:
         print_json(answer)
         return

@@ -23,6 +23,15 @@ class NothingWaits(UsageError):
         super().__init__(f"nothing waits for approval: this subscription is {state.phase}", field="id")
 
 
+class KeyReused(UsageError):
+    """The key of an order names another order already."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this key was used for another order: give each order a key of its own", field="Idempotency-Key"
+        )
+
+
 def subscription_terms(offer: Offer, mandate: Mandate, terms: Terms, chain: ChainHash, now: UnixSeconds) -> Terms:
     """Terms with what follows from the offer.
 

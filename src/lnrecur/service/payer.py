@@ -15,7 +15,17 @@ from typing import Any
 from lnrecur.bolt12.offer import Offer
 from lnrecur.errors import UsageError
 from lnrecur.messaging.messenger import ContentsKind, Delivered, MessageContents
-from lnrecur.ports import AlreadyPaid, Change, Clock, Conflict, Entropy, RateSource, RateUnavailable, RecurrenceManager
+from lnrecur.ports import (
+    AlreadyPaid,
+    Change,
+    Clock,
+    Conflict,
+    Entropy,
+    OrderKey,
+    RateSource,
+    RateUnavailable,
+    RecurrenceManager,
+)
 from lnrecur.recurrence import outbound
 from lnrecur.recurrence.invoice_checks import must_be_split
 from lnrecur.recurrence.mandate import Mandate
@@ -40,6 +50,7 @@ from lnrecur.recurrence.outbound_model import (
 )
 from lnrecur.recurrence.outbound_questions import question_of
 from lnrecur.service.authorising import (
+    KeyReused,
     NothingWaits,
     mandate_left,
     new_state,
@@ -93,31 +104,52 @@ class PayerService:
 
     # --- what people ask ---------------------------------------------------------------------------------------------
 
-    def subscribe(self, offer: Offer, mandate: Mandate, terms: Terms) -> Outbound:
-        """Store a new subscription, due at once.
+    def ordered(self, order: OrderKey) -> Outbound | None:
+        """What an order made when it was given before.
 
         Raises:
+            KeyReused: its key names another order.
+        """
+        known = self._manager.ordered(order.key)
+        if known is None:
+            return None
+        if known.digest != order.digest:
+            raise KeyReused
+        return self.state(known.recurrence_id)
+
+    def subscribe(self, offer: Offer, mandate: Mandate, terms: Terms, order: OrderKey | None = None) -> Outbound:
+        """Store a new subscription, due at once; the one that this very `order` made before, if it did.
+
+        Raises:
+            KeyReused: the key of the order names another one.
             UsageError: the offer cannot be subscribed to, or not with this mandate and terms; names the field.
         """
         complete = subscription_terms(offer, mandate, terms, self._chain, self._clock.now())
-        return self._store(RecurrenceId(self._entropy.take(32)), offer, mandate, complete)
+        return self._store(offer, mandate, complete, order)
 
-    def pay_once(self, offer: Offer, mandate: Mandate, terms: Terms) -> Outbound:
-        """Store a single payment of an offer, due at once.
+    def pay_once(self, offer: Offer, mandate: Mandate, terms: Terms, order: OrderKey | None = None) -> Outbound:
+        """Store a single payment of an offer, due at once; the one that this very `order` made before, if it did.
 
         Raises:
+            KeyReused: the key of the order names another one.
             UsageError: the offer cannot be paid once, or not with this mandate and terms; names the field.
         """
         complete = one_off_terms(offer, mandate, terms, self._chain, self._clock.now())
-        return self._store(RecurrenceId(self._entropy.take(32)), offer, mandate, complete, one_off=True)
+        return self._store(offer, mandate, complete, order, one_off=True)
 
     def _store(
-        self, recurrence_id: RecurrenceId, offer: Offer, mandate: Mandate, terms: Terms, *, one_off: bool = False
+        self, offer: Offer, mandate: Mandate, terms: Terms, order: OrderKey | None, *, one_off: bool = False
     ) -> Outbound:
         self._check_rates(mandate)
         now = self._clock.now()
-        state = new_state(recurrence_id, offer, mandate, terms, now, one_off=one_off)
-        self._manager.commit_outbound(Change(state=state, version=None, at=now))
+        state = new_state(RecurrenceId(self._entropy.take(32)), offer, mandate, terms, now, one_off=one_off)
+        try:
+            self._manager.commit_outbound(Change(state=state, version=None, at=now, order=order))
+        except Conflict:
+            made = None if order is None else self.ordered(order)
+            if made is None:
+                raise
+            return made
         self._on_change()
         return state
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from helpers.cli_daemon import run
-from lnrecur.cli.client import Client, DaemonFailed, DaemonRefused, DaemonUnreachable, path_to
+from lnrecur.cli.client import Client, DaemonFailed, DaemonRefused, DaemonUnreachable, OutcomeUnknown, path_to
 from lnrecur.cli.errors import error_document, exit_code
 from lnrecur.daemon.config import Home
 from lnrecur.daemon.files import DaemonLock, create_home, read_token
@@ -156,6 +156,75 @@ def test_the_daemon_says_whose_fault_it_is(
     assert exit_code(raised.value) == code
     told = error_document(raised.value)["error"]
     assert (told["message"], told["field"], told["daemon_code"]) == ("no such offer", "id", "NotFound")
+
+
+@contextmanager
+def losing(answers: list[tuple[int, bytes] | None]) -> Iterator[tuple[str, list[str]]]:
+    """A server that hangs up without an answer where there is None; yields its address and the keys it is shown."""
+    shown: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            shown.append(self.headers["Idempotency-Key"])
+            answer = answers.pop(0)
+            if answer is not None:
+                self.send_response(answer[0])
+                self.send_header("Content-Length", str(len(answer[1])))
+                self.end_headers()
+                self.wfile.write(answer[1])
+            self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            """Be quiet."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}", shown
+        server.shutdown()
+
+
+STORE_AWAY = (503, b'{"error": {"code": "StoreUnavailable", "message": "gone", "fault": "environment", "retry": true}}')
+NO_RATE = (503, b'{"error": {"code": "RateUnavailable", "message": "none", "fault": "environment", "retry": true}}')
+
+
+@pytest.mark.parametrize("first", [None, STORE_AWAY], ids=["the connection breaks", "the store goes away"])
+def test_an_order_whose_fate_is_unknown_is_given_once_more_under_the_same_key(
+    home: Home, monkeypatch: pytest.MonkeyPatch, first: tuple[int, bytes] | None
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with losing([first, (200, b'{"id": "00"}')]) as (address, shown):
+        monkeypatch.setenv("LNRECUR_HTTP_LISTEN", address)
+        assert Client(home).order("/v1/payments", {}) == {"id": "00"}
+    assert len(shown) == 2
+    assert shown[0] == shown[1] != ""
+
+
+def test_an_order_whose_fate_stays_unknown_says_how_to_find_out(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with losing([None, None]) as (address, _):
+        monkeypatch.setenv("LNRECUR_HTTP_LISTEN", address)
+        with pytest.raises(OutcomeUnknown, match="--idempotency-key mine, which never orders it twice"):
+            Client(home).order("/v1/payments", {}, "mine")
+
+
+@pytest.mark.parametrize("answer", [NO_RATE, (400, b'{"error": {"message": "no"}}')])
+def test_an_order_that_was_refused_is_not_repeated(
+    home: Home, monkeypatch: pytest.MonkeyPatch, answer: tuple[int, bytes]
+) -> None:
+    with losing([answer]) as (address, shown):
+        monkeypatch.setenv("LNRECUR_HTTP_LISTEN", address)
+        with pytest.raises(DaemonRefused):
+            Client(home).order("/v1/payments", {})
+    assert len(shown) == 1
+
+
+def test_every_order_has_a_key_of_its_own(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    with losing([(200, b"{}"), (200, b"{}")]) as (address, shown):
+        monkeypatch.setenv("LNRECUR_HTTP_LISTEN", address)
+        for _ in range(2):
+            Client(home).order("/v1/payments", {})
+    assert len(set(shown)) == 2
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "0?x=1", "0#", " ", "xyz", "0" * 67, "\u0661", "%30"])

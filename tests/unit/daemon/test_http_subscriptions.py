@@ -391,6 +391,32 @@ def test_both_roles_are_listed_and_can_be_told_apart(api: Api, sold: Inbound) ->
     }
 
 
+def test_one_is_found_by_the_beginning_of_its_id_without_reading_the_others(
+    api: Api, sold: Inbound, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = api.subscribe(OFFER)
+
+    def all_of_them(*_: Any, **__: Any) -> Any:
+        raise AssertionError("all subscriptions are read")
+
+    for name in ("outbounds", "inbounds"):
+        monkeypatch.setattr(api.services.parts.manager, name, all_of_them)
+    for beginning in (told["id"], told["id"][:12].upper()):
+        assert api.get(f"/v1/subscriptions/{beginning}").json()["id"] == told["id"]
+        assert api.post(f"/v1/subscriptions/{beginning}/pause").status_code == 200
+        assert api.post(f"/v1/subscriptions/{beginning}/resume").status_code == 200
+    assert api.get(f"/v1/subscriptions/{sold.subscription_id.hex()[:12]}").json()["role"] == "payee"
+    assert api.post(f"/v1/subscriptions/{sold.subscription_id.hex()[:12]}/end", {}).status_code == 200
+
+
+def test_a_beginning_of_several_ids_asks_for_more_of_it(api: Api) -> None:
+    ids = [api.subscribe(OFFER)["id"] for _ in range(17)]
+    several = next(one[0] for one in ids if sum(other[0] == one[0] for other in ids) > 1)
+    answer = api.get(f"/v1/subscriptions/{several}")
+    assert (answer.status_code, answer.json()["error"]["field"]) == (400, "id")
+    assert "write more of it" in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("role", ["", "merchant", "PAYER"])
 def test_an_unknown_role_is_refused(api: Api, role: str) -> None:
     answer = api.get("/v1/subscriptions", role=role)

@@ -28,7 +28,7 @@ from lnrecur.daemon.peer_book import PeerBook
 from lnrecur.errors import Fault, LnrecurError
 from lnrecur.recurrence.outbound_questions import OtherQuestion
 from lnrecur.service.assembly import Services
-from lnrecur.service.authorising import NothingWaits
+from lnrecur.service.authorising import KeyReused, NothingWaits
 
 _LOG = logging.getLogger("lnrecur.http")
 BODY_MAX: Final = 1_000_000
@@ -43,7 +43,12 @@ _STATUS: Final = {
     Fault.ENVIRONMENT: 503,
     Fault.OURS: 500,
 }
-_STATUS_OF: Final[dict[type[LnrecurError], int]] = {NotFound: 404, NothingWaits: 409, OtherQuestion: 409}
+_STATUS_OF: Final[dict[type[LnrecurError], int]] = {
+    NotFound: 404,
+    NothingWaits: 409,
+    OtherQuestion: 409,
+    KeyReused: 422,
+}
 Handler = Callable[[Request], Awaitable[Response]]
 
 

@@ -9,7 +9,7 @@ from lnrecur.bolt12.offer import Offer
 from lnrecur.daemon.http import shapes
 from lnrecur.daemon.http.bodies import EndBody, WaiveBody
 from lnrecur.daemon.http.payer_routes import PayerRoutes
-from lnrecur.daemon.http.reading import body_of, only_one, wanted_by
+from lnrecur.daemon.http.reading import body_of, the_one, wanted_by
 from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.service.assembly import Services
@@ -51,17 +51,17 @@ class OrderRoutes:
         return self._shown(self._subscribers.end(state.offer_id, state.payer_id, body.why))
 
     def _either(self, request: Request) -> Inbound | Outbound:
-        ours = [state for state in self._manager.outbounds() if not state.one_off]
-        states: list[Inbound | Outbound] = [*ours, *self._manager.inbounds()]
-        return only_one(states, _id, wanted_by(request), "subscription")
+        wanted = wanted_by(request)
+        found: list[Inbound | Outbound] = [
+            *self._manager.find_outbounds(wanted, one_off=False),
+            *self._manager.find_inbounds(wanted),
+        ]
+        return the_one(found, wanted, "subscription")
 
     def _paid_to_us(self, request: Request) -> Inbound:
-        return only_one(self._manager.inbounds(), _id, wanted_by(request), "subscription that we are paid")
+        wanted = wanted_by(request)
+        return the_one(self._manager.find_inbounds(wanted), wanted, "subscription that we are paid")
 
     def _shown(self, state: Inbound) -> Response:
         record = self._manager.offer(state.offer_id)
         return JSONResponse(shapes.inbound_shape(state, None if record is None else Offer.from_bytes(record.offer)))
-
-
-def _id(state: Inbound | Outbound) -> str:
-    return (state.subscription_id if isinstance(state, Inbound) else state.recurrence_id).hex()

@@ -9,9 +9,11 @@ from starlette.responses import JSONResponse, Response
 
 from lnrecur.bolt12.offer import Offer
 from lnrecur.daemon.http import shapes
+from lnrecur.daemon.http.order_keys import order_key_of
 from lnrecur.daemon.http.payer_bodies import AmendBody, ApproveBody, DeclineBody, PayBody, SubscribeBody
 from lnrecur.daemon.http.payer_shapes import mandate_shown, one_off_shape, outbound_shape
-from lnrecur.daemon.http.reading import body_of, only_one, wanted_by
+from lnrecur.daemon.http.reading import body_of, the_one, wanted_by
+from lnrecur.ports import OrderKey
 from lnrecur.recurrence.outbound_model import Outbound, Phase
 from lnrecur.service.assembly import Services
 from lnrecur.service.authorising import NothingWaits
@@ -32,9 +34,13 @@ class PayerRoutes:
 
     async def subscribe(self, request: Request) -> Response:
         """POST /v1/subscriptions."""
-        return JSONResponse(await self.order(await body_of(request, SubscribeBody)), status_code=201)
+        body, key = await body_of(request, SubscribeBody), await order_key_of(request)
+        made = None if key is None else self._payer.ordered(key)
+        if made is not None:
+            return self._answer(made)
+        return JSONResponse(await self.order(body, key), status_code=201)
 
-    async def order(self, body: SubscribeBody) -> shapes.Shape:
+    async def order(self, body: SubscribeBody, key: OrderKey | None = None) -> shapes.Shape:
         """Begin a new subscription.
 
         Raises:
@@ -42,7 +48,7 @@ class PayerRoutes:
         """
         terms, mandate = body.to_terms(), body.mandate.to_mandate()
         await self._payer.check_rate(mandate)
-        return self.shape(self._payer.subscribe(offer_of(body.offer), mandate, terms))
+        return self.shape(self._payer.subscribe(offer_of(body.offer), mandate, terms, key))
 
     async def cancel(self, request: Request) -> Response:
         """POST /v1/subscriptions/{id}/cancel."""
@@ -110,8 +116,7 @@ class PayerRoutes:
         Raises:
             UsageError: there is none, or more than one.
         """
-        states = [state for state in self._manager.outbounds() if not state.one_off]
-        return only_one(states, lambda state: state.recurrence_id.hex(), wanted, "subscription that we pay")
+        return the_one(self._manager.find_outbounds(wanted, one_off=False), wanted, "subscription that we pay")
 
     def _subscription(self, request: Request) -> Outbound:
         return self.named(wanted_by(request))
@@ -120,10 +125,13 @@ class PayerRoutes:
 
     async def pay(self, request: Request) -> Response:
         """POST /v1/payments."""
-        body = await body_of(request, PayBody)
+        body, key = await body_of(request, PayBody), await order_key_of(request)
+        made = None if key is None else self._payer.ordered(key)
+        if made is not None:
+            return JSONResponse(self._one_off(made))
         terms, mandate = body.to_terms(), body.to_mandate()
         await self._payer.check_rate(mandate)
-        state = self._payer.pay_once(offer_of(body.offer), mandate, terms)
+        state = self._payer.pay_once(offer_of(body.offer), mandate, terms, key)
         return JSONResponse(self._one_off(state), status_code=201)
 
     async def payments(self, request: Request) -> Response:
@@ -158,8 +166,8 @@ class PayerRoutes:
         return one_off_shape(state, self._manager.payments(state.recurrence_id))
 
     def _ordered(self, request: Request) -> Outbound:
-        states = [state for state in self._manager.outbounds() if state.one_off]
-        return only_one(states, lambda state: state.recurrence_id.hex(), wanted_by(request), "payment that we ordered")
+        wanted = wanted_by(request)
+        return the_one(self._manager.find_outbounds(wanted, one_off=True), wanted, "payment that we ordered")
 
 
 def offer_of(text: str) -> Offer:

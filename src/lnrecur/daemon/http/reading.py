@@ -89,9 +89,18 @@ def only_one(things: Sequence[T], name: Callable[[T], str], wanted: str, what: s
         UsageError: more than one does.
     """
     wanted = wanted.lower()
-    found = [thing for thing in things if name(thing).startswith(wanted)]
-    if not found or not wanted:
+    return the_one([thing for thing in things if wanted and name(thing).startswith(wanted)], wanted, what)
+
+
+def the_one(found: Sequence[T], wanted: str, what: str) -> T:
+    """The one thing that was found under the beginning of its id.
+
+    Raises:
+        NotFound: there is none.
+        UsageError: there are more.
+    """
+    if not found:
         raise NotFound(f"no {what} with an id that begins with {wanted!r}", field="id")
     if len(found) > 1:
-        raise UsageError(f"{len(found)} ids begin with {wanted!r}: write more of it", field="id")
+        raise UsageError(f"more than one id begins with {wanted!r}: write more of it", field="id")
     return found[0]

@@ -17,9 +17,10 @@ from lnrecur.daemon.http.bodies import I64_MAX
 from lnrecur.daemon.http.offer_routes import OfferRoutes
 from lnrecur.daemon.http.order_routes import OrderRoutes
 from lnrecur.daemon.http.payer_routes import PayerRoutes
-from lnrecur.daemon.http.reading import number_of, only_one, wanted_by
+from lnrecur.daemon.http.reading import number_of, the_one, wanted_by
 from lnrecur.errors import UsageError
 from lnrecur.ports import MoneyNodeError
+from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.service.assembly import Services
 from lnrecur.values import NodeId, chain_name
 
@@ -107,10 +108,16 @@ class Routes:
         Raises:
             UsageError: there is none of this id, or more than one.
         """
-        shape = only_one(self._all(), lambda shape: shape["id"], wanted, "subscription")
+        ours = self._manager.find_outbounds(wanted, one_off=False)
+        found = [*map(self.payer.shape, ours), *map(self._sold, self._manager.find_inbounds(wanted))]
+        shape = the_one(found, wanted, "subscription")
         subject = bytes.fromhex(shape["id"])
         shape["book"] = [shapes.payment_shape(payment) for payment in self._manager.payments(subject)]
         return {**shape, "events": shapes.events_of(self._manager, subject)}
+
+    def _sold(self, state: Inbound) -> shapes.Shape:
+        record = self._manager.offer(state.offer_id)
+        return shapes.inbound_shape(state, None if record is None else Offer.from_bytes(record.offer))
 
     def _all(self) -> list[shapes.Shape]:
         offers = {record.offer_id: Offer.from_bytes(record.offer) for record in self._manager.offers()}

@@ -9,8 +9,9 @@ from lnrecur.recurrence import outbound_one_off
 from lnrecur.recurrence.effects import Emit
 from lnrecur.recurrence.outbound_model import Step
 from lnrecur.testing.simulator.faults import HEAVY, NONE
-from lnrecur.testing.simulator.plan import YEAR, Scale, make_plan
+from lnrecur.testing.simulator.plan import make_plan
 from lnrecur.testing.simulator.promises import PROMISES, Commit, Promise
+from lnrecur.testing.simulator.scale import YEAR, Scale
 from lnrecur.testing.simulator.world import Breakage, World
 
 ROOT = Path(__file__).parents[2]

@@ -23,9 +23,9 @@ from lnrecur.recurrence.outbound_model import Step as OutboundStep
 from lnrecur.service.assembly import Parts
 from lnrecur.service.performer import pay_order
 from lnrecur.testing.simulator.faults import HEAVY, NONE, FaultLevels
-from lnrecur.testing.simulator.plan import YEAR, Scale
 from lnrecur.testing.simulator.promises import PROMISES, PromiseBroken
 from lnrecur.testing.simulator.report import simulate
+from lnrecur.testing.simulator.scale import YEAR, Scale
 from lnrecur.testing.simulator.world import Breakage
 from lnrecur.values import Msat
 

@@ -9,8 +9,9 @@ import asyncio
 import pytest
 
 from lnrecur.testing.simulator.faults import HEAVY, LIGHT, NONE
-from lnrecur.testing.simulator.plan import YEAR, Scale, make_plan
+from lnrecur.testing.simulator.plan import make_plan
 from lnrecur.testing.simulator.report import Report
+from lnrecur.testing.simulator.scale import YEAR, Scale
 from lnrecur.testing.simulator.world import World
 
 SEEDS = 200

@@ -21,8 +21,8 @@ from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.service.assembly import Parts
 from lnrecur.testing.rig import keyring_of
 from lnrecur.testing.simulator.faults import LIGHT
-from lnrecur.testing.simulator.plan import YEAR, Scale
 from lnrecur.testing.simulator.report import simulate
+from lnrecur.testing.simulator.scale import YEAR, Scale
 from lnrecur.testing.simulator.towns import SUBSCRIPTIONS_MAX, town_with, towns_of
 from lnrecur.testing.simulator.world import Breakage
 

@@ -17,14 +17,16 @@ from lnrecur.errors import UsageError
 from lnrecur.recurrence import outbound
 from lnrecur.recurrence.outbound_model import PaymentSettled, Phase, Step
 from lnrecur.testing.simulator.faults import HEAVY, LIGHT, NONE, faults_in_words, parse_faults
-from lnrecur.testing.simulator.plan import YEAR, Scale, make_plan
+from lnrecur.testing.simulator.plan import make_plan
+from lnrecur.testing.simulator.scale import YEAR, Scale
 from lnrecur.testing.simulator.world import World
 
 SCALE = Scale(seed=7, seconds=YEAR // 2, subscriptions=4, faults=HEAVY)
 DIGEST = """
 import asyncio
 from lnrecur.testing.simulator.faults import HEAVY
-from lnrecur.testing.simulator.plan import YEAR, Scale, make_plan
+from lnrecur.testing.simulator.scale import YEAR, Scale
+from lnrecur.testing.simulator.plan import make_plan
 from lnrecur.testing.simulator.world import World
 print(asyncio.run(World(make_plan(Scale(7, YEAR // 2, 4, HEAVY))).run()).digest)
 """

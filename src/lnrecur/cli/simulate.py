@@ -18,10 +18,10 @@ from lnrecur.errors import UsageError
 from lnrecur.recurrence.words import recurrence_in_words
 from lnrecur.testing.simulator.crew import cores
 from lnrecur.testing.simulator.faults import faults_in_words, parse_faults
-from lnrecur.testing.simulator.plan import YEAR, Scale
 from lnrecur.testing.simulator.promises import PROMISES
 from lnrecur.testing.simulator.report import Report
 from lnrecur.testing.simulator.report import simulate as simulate_world
+from lnrecur.testing.simulator.scale import YEAR, Scale
 from lnrecur.testing.simulator.trace import Line
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from lnrecur.bolt12 import Recurrence
 from lnrecur.cli.timeline import Mark, MarkKind, OutcomeKind, Row
 from lnrecur.errors import UsageError
 from lnrecur.recurrence.windows import END_OF_TIME, end_of, pay_window, start_of
@@ -46,7 +47,9 @@ def longest_of(subscriptions: Sequence[Subscription], slot: int | None = None) -
 
 
 def rows_of(known: Subscription, lines: Sequence[Line]) -> list[Row]:
-    """Its periods, from the first to the last that anything is told of."""
+    """Its periods, from the first to the last that anything is told of; a single payment has none."""
+    if known.recurrence is None:
+        return []
     told = _of_generation(known, lines)
     base = known.recurrence.base
     paid = next((line.at for line in told if line.told == "subscription.created"), told[0].at)
@@ -56,7 +59,7 @@ def rows_of(known: Subscription, lines: Sequence[Line]) -> list[Row]:
     for line in told:
         counter = line.data.get("counter")
         if line.kind == "event" and line.node == known.person and isinstance(counter, int) and counter < _ROWS_MAX:
-            _note(rows.setdefault(counter, _row(known, basetime, counter)), line)
+            _note(rows.setdefault(counter, _row(known, known.recurrence, basetime, counter)), line)
     for line in told:
         if line.kind == "power" and ("is up" not in line.told and "again" not in line.told):
             _note_down(rows, line)
@@ -71,15 +74,15 @@ def _of_generation(known: Subscription, lines: Sequence[Line]) -> list[Line]:
     return [line for line in lines if first <= line.at < last and (known.slot in line.slots or not line.slots)]
 
 
-def _row(known: Subscription, basetime: int, counter: int) -> Row:
+def _row(known: Subscription, recurrence: Recurrence, basetime: int, counter: int) -> Row:
     index = (known.terms.start or 0) + counter
-    window = pay_window(known.recurrence, basetime, index)
-    free = index == 0 and known.recurrence.base is None
-    start = start_of(known.recurrence, basetime, index)
+    window = pay_window(recurrence, basetime, index)
+    free = index == 0 and recurrence.base is None
+    start = start_of(recurrence, basetime, index)
     return Row(
         index=index,
         start=start,
-        end=min(end_of(known.recurrence, basetime, index), END_OF_TIME),
+        end=min(end_of(recurrence, basetime, index), END_OF_TIME),
         opens=start if free else window.opens,
         closes=window.closes if window.closes < END_OF_TIME else None,
     )

@@ -100,8 +100,11 @@ class MemoryMoneyNode:
         *,
         opening_balance_msat: Msat = OPENING_BALANCE,
         chain: ChainHash = REGTEST,
+        can_hold: bool = True,
     ) -> None:
         """Join the network of `ledger` under the point of `key`.
+
+        `can_hold`: whether a payment waits to be claimed; otherwise it is the payee's at once, wanted or not.
 
         Raises:
             UsageError: a node with this key has joined already.
@@ -110,6 +113,7 @@ class MemoryMoneyNode:
         self._key = key
         self._clock = clock
         self._chain = chain
+        self._can_hold = can_hold
         self._receipts: list[Receipt] = []
         self._news = asyncio.Event()
         self.node_id = NodeId(key.point)
@@ -124,7 +128,7 @@ class MemoryMoneyNode:
             node_id=self.node_id,
             chain=self._chain,
             block_height=block_height(self._clock.now()),
-            can_hold=True,
+            can_hold=self._can_hold,
             kind="play money in memory",
             is_play_money=True,
         )
@@ -167,11 +171,15 @@ class MemoryMoneyNode:
             return
         if incoming.state is not ReceivedState.CLAIMABLE:
             raise Rejected(f"nothing to claim for {payment_hash.hex()}: it is {incoming.state}")
+        self._settle(incoming, incoming.amount_msat)
+
+    def _settle(self, incoming: _Incoming, amount: Msat) -> None:
+        payment_hash = incoming.receivable.payment_hash
         payment = self._ledger.payments[payment_hash]
         payment.htlc = None
-        payment.sent = replace(payment.sent, state=SentState.SUCCEEDED, preimage=preimage)
-        self.balance_msat = Msat(self.balance_msat + incoming.amount_msat)
-        self._turn(incoming, ReceivedState.CLAIMED, incoming.amount_msat)
+        payment.sent = replace(payment.sent, state=SentState.SUCCEEDED, preimage=incoming.order.preimage)
+        self.balance_msat = Msat(self.balance_msat + amount)
+        self._turn(incoming, ReceivedState.CLAIMED, amount)
         for told in self._ledger.on_settled:
             told(payment_hash)
         self._ledger.tell_move()
@@ -243,7 +251,10 @@ class MemoryMoneyNode:
             self._fail_back(payment)
         else:
             assert incoming is not None  # check_htlc refuses what is not awaited
-            self._turn(incoming, ReceivedState.CLAIMABLE, htlc.amount_msat)
+            if self._can_hold:
+                self._turn(incoming, ReceivedState.CLAIMABLE, htlc.amount_msat)
+            else:
+                self._settle(incoming, htlc.amount_msat)
 
     def _fail_back(self, payment: _Payment) -> None:
         assert payment.htlc is not None  # only what is in flight can be failed back

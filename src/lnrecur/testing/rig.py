@@ -169,6 +169,7 @@ class Rig:
         opening_balance_msat: Msat = OPENING_BALANCE,
         twin_of: str | None = None,
         shares_money: bool = True,
+        can_hold: bool = True,
     ) -> RigNode:
         """Add a node and start it.
 
@@ -180,6 +181,7 @@ class Rig:
             twin_of: a node whose seed it was restored from, together with a copy of its store as it is now. Only its
                 name towards peers is another one: nobody on this network can have two places.
             shares_money: whether a twin moves money by the same money node, or by one of its own.
+            can_hold: whether its money node lets payments wait to be claimed.
 
         Raises:
             UsageError: there is a node of this name.
@@ -199,7 +201,12 @@ class Rig:
             account = first.account if shares_money else None
         if account is None:
             account = MemoryMoneyNode(
-                self.ledger, keyring.money, self.clock, opening_balance_msat=opening_balance_msat, chain=REGTEST
+                self.ledger,
+                keyring.money,
+                self.clock,
+                opening_balance_msat=opening_balance_msat,
+                chain=REGTEST,
+                can_hold=can_hold,
             )
         self.nodes[name] = RigNode(
             name=name,

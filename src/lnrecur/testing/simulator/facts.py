@@ -28,16 +28,18 @@ class Approval:
 
 @dataclass(slots=True)
 class Subscription:
-    """One subscription, as its subscriber made it."""
+    """One subscription, or a single payment of an offer, as whoever made it knows it."""
 
     slot: int
+    """Which of all; of a single payment `plan.purchases_of` the person."""
     generation: int
     person: str
     merchant: str
     recurrence_id: RecurrenceId
     payer_id: Point
     offer: Offer
-    recurrence: Recurrence
+    recurrence: Recurrence | None
+    """None: a single payment."""
     terms: Terms
     mandate: Mandate
     """What the person allows today."""
@@ -52,7 +54,14 @@ class Subscription:
         """Its id in the merchant's books."""
         return subscription_id(OfferId(self.offer.offer_id), self.payer_id)
 
+    @property
+    def one_off(self) -> bool:
+        """Whether it is a single payment."""
+        return self.recurrence is None
+
     def __str__(self) -> str:
+        if self.one_off:
+            return f"payment {self.generation + 1} of {self.person} to {self.merchant}"
         again = f", number {self.generation + 1}" if self.generation else ""
         return f"subscription {self.slot}{again} ({self.person} to {self.merchant})"
 
@@ -67,6 +76,11 @@ class Settlement:
     fee_msat: Msat
     at: int
     subscription: Subscription | None
+
+    @property
+    def counter(self) -> int:
+        """Which payment of its subscription; a single payment is number 0."""
+        return self.context.counter or 0
 
 
 class Facts:
@@ -83,6 +97,8 @@ class Facts:
         self.settlements: dict[PaymentHash, Settlement] = {}
         self.up_since: dict[str, int | None] = {}
         """Since when a node runs and its money node answers; None while one of them does not."""
+        self.cannot_hold: set[str] = set()
+        """The merchants whose money nodes settle every payment at once, wanted or not."""
 
     @property
     def now(self) -> int:

@@ -10,7 +10,7 @@ from typing import Final
 from lnrecur.ports import FailureReason
 from lnrecur.testing.network import Faults
 from lnrecur.testing.rig import Rig
-from lnrecur.testing.simulator.plan import Deed, DeedKind
+from lnrecur.testing.simulator.deeds import Deed, DeedKind
 from lnrecur.testing.simulator.power import Supply
 from lnrecur.testing.simulator.witness import Witness
 from lnrecur.values import Msat

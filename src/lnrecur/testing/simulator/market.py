@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from lnrecur.bolt12 import Offer
 from lnrecur.recurrence.inbound_model import Phase
 from lnrecur.recurrence.offering import OfferStatus
 from lnrecur.testing.rig import Rig, RigNode
-from lnrecur.testing.simulator.plan import DAY, Deed, DeedKind, OfferPlan, Plan, new_price
+from lnrecur.testing.simulator.deeds import Deed, DeedKind
+from lnrecur.testing.simulator.plan import Plan
+from lnrecur.testing.simulator.scale import DAY
+from lnrecur.testing.simulator.wares import OfferPlan, new_price
 from lnrecur.testing.simulator.witness import Witness
 from lnrecur.values import OfferId
 
@@ -46,10 +49,17 @@ class Market:
         self.offers: list[OfferPlan] = list(plan.offers)
         self.published: list[Offer] = []
         """The same as they stand on the page."""
+        self.plain: list[Offer] = []
+        """Those of `plan.plain_offers`, on the page."""
 
     def open(self) -> None:
         """Publish everything."""
         self.published = [self._publish(offer) for offer in self.offers]
+        self.plain = [self._publish(offer) for offer in self._plan.plain_offers]
+
+    def shelf(self) -> Iterator[tuple[OfferPlan, Offer]]:
+        """What can be bought once, as planned and as it stands on the page."""
+        return zip(self._plan.plain_offers, self.plain, strict=True)
 
     def do(self, deed: Deed) -> None:
         """What a merchant does, or does later, if the node is down."""

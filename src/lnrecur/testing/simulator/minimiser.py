@@ -13,8 +13,10 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from lnrecur.testing.rig import START
+from lnrecur.testing.simulator.deeds import Deed
+from lnrecur.testing.simulator.facts import Subscription
 from lnrecur.testing.simulator.faults import FaultLevels
-from lnrecur.testing.simulator.plan import Deed, Plan, person_of
+from lnrecur.testing.simulator.plan import Plan, person_of
 from lnrecur.testing.simulator.world import CALM_S, WHOLE, Breakage, Outcome, World
 
 T = TypeVar("T")
@@ -60,7 +62,7 @@ class _Search:
         breach = self.outcome.breach
         self._shorten()
         if breach is not None and breach.subscription is not None:
-            self._try(_only(self.plan, [breach.subscription.slot]))
+            self._try(_only(self.plan, _slots_of(self.plan, breach.subscription)))
         self._sublists([slot for slot, _ in self.plan.arrivals], lambda slots: _only(self.plan, slots))
         self._try(replace(self.plan, deeds=()))
         self._sublists(self.plan.deeds, self._with_deeds)
@@ -112,6 +114,12 @@ class _Search:
 def _without_pieces(parts: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     for at in range(0, len(parts), size):
         yield [*parts[:at], *parts[at + size :]]
+
+
+def _slots_of(plan: Plan, known: Subscription) -> list[int]:
+    """Its own, or those of the person who made a single payment."""
+    slots = [slot for slot, _ in plan.arrivals]
+    return [slot for slot in slots if (person_of(slot) == known.person if known.one_off else slot == known.slot)]
 
 
 def _only(plan: Plan, slots: Sequence[int]) -> Plan:

@@ -72,10 +72,9 @@ class People:
     # --- what happens to them ----------------------------------------------------------------------------------------
 
     def _committed(self, commit: Commit) -> None:
-        if commit.role is not Role.PAYER:
-            return
         state, before = commit.after, commit.before
-        assert isinstance(state, Outbound)
+        if commit.role is not Role.PAYER or not isinstance(state, Outbound) or state.one_off:
+            return
         if before is None:
             self._subscribed(commit.node, state)
         way, known = self._ways[commit.subject], self._facts.subscriptions[commit.subject]

@@ -11,8 +11,9 @@ from lnrecur.testing.simulator.crew import Errand, run_errands
 from lnrecur.testing.simulator.facts import Subscription
 from lnrecur.testing.simulator.faults import faults_in_words
 from lnrecur.testing.simulator.minimiser import RUNS_MAX, minimise
-from lnrecur.testing.simulator.plan import YEAR, Plan, Scale, make_plan
+from lnrecur.testing.simulator.plan import Plan, make_plan
 from lnrecur.testing.simulator.promises import PromiseBroken
+from lnrecur.testing.simulator.scale import YEAR, Scale
 from lnrecur.testing.simulator.towns import Town, merged, town_with, towns_of
 from lnrecur.testing.simulator.trace import About, Line
 from lnrecur.testing.simulator.undisturbed import undisturbed

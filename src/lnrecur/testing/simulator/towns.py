@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-from lnrecur.testing.simulator.plan import Scale
+from lnrecur.testing.simulator.scale import Scale
 from lnrecur.testing.simulator.world import Outcome
 
 SUBSCRIPTIONS_MAX: Final = 10

@@ -128,12 +128,12 @@ class Witness:
         known = self.facts.by_context(context)
         settlement = Settlement(payment_hash, context, amount, fee, self.facts.now, known)
         self.facts.settlements.setdefault(payment_hash, settlement)
-        if known is not None and context.counter is not None:
+        if known is not None:
             told = f"counter {context.counter} settles"
             self.note(known.person, "money", told, (known.slot,), counter=context.counter, amount_msat=amount)
         self.tell("settled", settlement)
-        if known is not None and context.counter is not None:
-            known.settled.setdefault(context.counter, payment_hash)
+        if known is not None:
+            known.settled.setdefault(settlement.counter, payment_hash)
             known.settled_msat = Msat(known.settled_msat + amount)
 
     def ordered(self, node: str, order: PayOrder) -> None:

@@ -24,14 +24,17 @@ from lnrecur.ports import RecurrenceManager
 from lnrecur.service.assembly import Parts
 from lnrecur.testing.network import Faults
 from lnrecur.testing.rig import START, Rig
+from lnrecur.testing.simulator.buyers import Buyers
 from lnrecur.testing.simulator.currency import SimulatedRates
+from lnrecur.testing.simulator.deeds import Deed
 from lnrecur.testing.simulator.facts import Facts, Subscription
 from lnrecur.testing.simulator.fate import Fate
 from lnrecur.testing.simulator.market import Market
 from lnrecur.testing.simulator.people import People
-from lnrecur.testing.simulator.plan import DAY, Deed, Plan
+from lnrecur.testing.simulator.plan import Plan
 from lnrecur.testing.simulator.power import PowerCut
 from lnrecur.testing.simulator.promises import PROMISES, Promise, PromiseBroken
+from lnrecur.testing.simulator.scale import DAY
 from lnrecur.testing.simulator.trace import Line, Trace, Wanted
 from lnrecur.testing.simulator.witness import Witness
 from lnrecur.values import Msat
@@ -142,16 +145,20 @@ class World:
         self._witness = Witness(rig, self._facts, self._trace, self._breakage.promises)
         self._fate = Fate(rig, self._witness, self.at, self.counts)
         self._market = Market(self.plan, rig, self._witness, self.at, self.counts)
-        self._people = People(
-            self.plan, rig, self._facts, self._witness, self._market, self.at, self.counts
-        )  # fmt: skip
+        people = (self.plan, rig, self._facts, self._witness, self._market, self.at, self.counts)
+        self._people, self._buyers = People(*people), Buyers(*people)
+        self._facts.cannot_hold |= self.plan.cannot_hold
 
     async def _live(self, cleanup: ExitStack) -> None:
         scale = self.plan.scale
         for name in self.plan.nodes:
             store = _store(cleanup) if scale.on_disk else None
             await self._rig.join(
-                name, open_manager=store, dress=self._dresser(name), opening_balance_msat=_OPENING_MSAT
+                name,
+                open_manager=store,
+                dress=self._dresser(name),
+                opening_balance_msat=_OPENING_MSAT,
+                can_hold=name not in self.plan.cannot_hold,
             )
             self._facts.up_since[name] = self._rig.clock.now()
             self._fate.character(name, scale.seed, scale.faults.repeated_receipts)
@@ -169,7 +176,8 @@ class World:
         self._progress(self._standing(1.0))
 
     def _doer(self, deed: Deed) -> Callable[[], object]:
-        does = self._fate.strike if deed.kind in self._fate.kinds else self._market.do
+        does = self._buyers.do if deed.kind in self._buyers.kinds else self._market.do
+        does = self._fate.strike if deed.kind in self._fate.kinds else does
         return lambda: does(deed)
 
     def _dresser(self, name: str) -> Callable[[Parts], Parts]:

@@ -7,7 +7,7 @@ from lnrecur.ports import Role
 from lnrecur.recurrence.effects import Book
 from lnrecur.testing.simulator.facts import Facts, Settlement, Subscription
 from lnrecur.testing.simulator.promises.promise import Commit, Promise
-from lnrecur.values import PaymentHash
+from lnrecur.values import Msat, PaymentHash
 
 
 class BooksAgree(Promise):
@@ -41,7 +41,7 @@ class BooksAgree(Promise):
         if settlement is None:
             self.broken(f"{commit.node} has booked {booking.payment_hash.hex()}, which has not settled", known)
         fee = settlement.fee_msat if commit.role is Role.PAYER else 0
-        truth = (settlement.context.counter or 0, settlement.amount_msat, fee)
+        truth = (settlement.counter, settlement.amount_msat, fee)
         if truth != (booking.counter, booking.amount_msat, booking.fee_msat):
             line = f"counter {booking.counter}, {booking.amount_msat} msat and {booking.fee_msat} of fees"
             self.broken(f"{commit.node} has booked {line}; what settled is {truth}", known)
@@ -56,11 +56,9 @@ class BooksAgree(Promise):
         unbooked = self._unbooked.setdefault(known.recurrence_id, {})
         for payment_hash, (counter, lacking) in unbooked.items():
             if payment_hash != settlement.payment_hash:
-                told = (
-                    f"counter {settlement.context.counter} is paid, and the {min(lacking)} has not booked {counter} yet"
-                )
+                told = f"counter {settlement.counter} is paid, and the {min(lacking)} has not booked {counter} yet"
                 self.broken(told, known)
-        unbooked.setdefault(settlement.payment_hash, (settlement.context.counter or 0, {Role.PAYER, Role.PAYEE}))
+        unbooked.setdefault(settlement.payment_hash, (settlement.counter, {Role.PAYER, Role.PAYEE}))
 
     def quiet(self) -> None:
         """Everything that settled is in both books, and nothing else is."""
@@ -85,6 +83,13 @@ class BooksAgree(Promise):
         paid = (0, 0) if payer is None else (payer.state.payments, payer.state.paid_msat)
         received = (0, 0) if payee is None else (payee.state.payments, payee.state.received_msat)
         truth = (len(known.settled), known.settled_msat)
+        surplus = self._surplus(known)
+        received = (received[0] + len(surplus), received[1] + sum(surplus))
         if not paid == received == truth:
             told = f"payments and msat are {paid} to the payer, {received} to the payee"
             self.broken(f"{told}, and {truth} have settled", known)
+
+    def _surplus(self, known: Subscription) -> list[Msat]:
+        """What the payee has booked as owed back: it had settled before anybody could ask whether it was wanted."""
+        booked = (payment.booking for payment in self.facts.stores[known.merchant].payments(known.payee_subject))
+        return [line.amount_msat for line in booked if line.surplus]

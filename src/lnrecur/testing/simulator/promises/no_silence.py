@@ -79,7 +79,7 @@ class NoSilence(Promise):
 
     def _expect(self, role: Role, known: Subscription, state: Inbound | Outbound) -> None:
         """The period to be paid next: look at it when its window has closed, on this side."""
-        if state.basetime is None or state.is_final:
+        if state.basetime is None or state.is_final or known.recurrence is None:
             return
         start = state.start if isinstance(state, Inbound) else state.terms.start
         index = (start or 0) + state.next_counter
@@ -98,6 +98,13 @@ class NoSilence(Promise):
         while self._deadlines and self._deadlines[0][0] <= self.facts.now:
             _, _, period = heapq.heappop(self._deadlines)
             self._check(period)
+
+    def quiet(self) -> None:
+        """Nobody waits for the end of a single payment any more."""
+        for known in self.facts.all():
+            state = self._state(_Period(Role.PAYER, known, 0), known.person) if known.one_off else None
+            if state is not None and not state.is_final:
+                self.broken(f"a single payment has come to no end ({state.phase})", known)
 
     def _check(self, period: _Period) -> None:
         facts, known, counter = self.facts, period.known, period.counter

@@ -29,11 +29,14 @@ class OnePayment(Promise):
         self._paid.add(once)
 
     def committed(self, commit: Commit) -> None:
-        """No second line, and no surplus, may enter the books: every money node here can hold payments."""
+        """No second line may enter the books; and no surplus, unless the money node cannot hold what is not wanted."""
         for booking in commit.change.bookings:
             known = self.facts.subscriptions.get(commit.subject)
             once = (commit.role, commit.subject, booking.counter)
-            if booking.surplus or once in self._booked:
+            if booking.surplus and commit.node not in self.facts.cannot_hold:
+                told = f"{commit.node} has taken a payment that it owes back, {booking.payment_hash.hex()}"
+                self.broken(told, known)
+            if once in self._booked:
                 told = f"{commit.node} has booked counter {booking.counter} twice, with {booking.payment_hash.hex()}"
                 self.broken(told, known)
             self._booked.add(once)

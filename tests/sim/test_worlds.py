@@ -66,6 +66,7 @@ def test_worlds_have_everything_in_them() -> None:
         "crashes", "power cuts", "money node outages", "lost answers", "payments made to fail", "times offline",
         "times without money", "new prices", "payments", "events", "subscriptions", "approves", "declines", "pauses",
         "resumes", "amends", "cancels", "subscriptions lapsed", "subscriptions cancelled", "subscriptions completed",
+        "single payments", "single payments completed",
     }  # fmt: skip
 
 

@@ -71,10 +71,7 @@ class Report:
     @property
     def command(self) -> str:
         """What runs this very world again or, where a promise broke, the town where it did."""
-        scale = self.scale if self.kept else self.town.scale
-        words = [f"lnrecur simulate --seed {scale.seed} --years {scale.seconds / YEAR:.12g}"]
-        words.append(f"--subscriptions {scale.subscriptions} --faults {faults_in_words(scale.faults)}")
-        return " ".join(words + (["--store sqlite"] if scale.on_disk else []))
+        return command_of(self.scale if self.kept else self.town.scale)
 
     def shape(self) -> dict[str, Any]:
         """The report for machines. Times are RFC 3339, amounts msat."""
@@ -101,6 +98,13 @@ class Report:
             },
             "trace": [] if self.small is None else [line_shape(line) for line in self.lines],
         }  # fmt: skip
+
+
+def command_of(scale: Scale) -> str:
+    """What runs a world again."""
+    words = [f"lnrecur simulate --seed {scale.seed} --years {scale.seconds / YEAR:.12g}"]
+    words.append(f"--subscriptions {scale.subscriptions} --faults {faults_in_words(scale.faults)}")
+    return " ".join(words + (["--store sqlite"] if scale.on_disk else []))
 
 
 def line_shape(line: Line) -> dict[str, Any]:

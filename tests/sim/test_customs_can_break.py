@@ -1,0 +1,126 @@
+"""What only some worlds have, broken on purpose: single payments, money nodes that cannot hold."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from helpers.broken_worlds import Broken, breach_of, break_step, lying_node, store_of
+from lnrecur.ports import Change
+from lnrecur.recurrence import inbound, outbound
+from lnrecur.recurrence.effects import Claim
+from lnrecur.recurrence.inbound_model import Inbound, PaymentClaimable, PaymentClaimed, RequestArrived
+from lnrecur.recurrence.inbound_model import Step as InboundStep
+from lnrecur.recurrence.outbound_model import Due, Outbound
+from lnrecur.recurrence.outbound_model import Step as OutboundStep
+from lnrecur.testing.simulator.faults import NONE
+from lnrecur.testing.simulator.plan import make_plan
+from lnrecur.testing.simulator.scale import YEAR, Scale
+from lnrecur.values import Msat
+
+# --- single payments -------------------------------------------------------------------------------------------------
+
+
+def sells_a_thing_again(step: Any) -> Any:
+    def broken(state: Inbound, event: Any, now: Any) -> InboundStep:
+        fresh = Inbound(state.offer_id, state.payer_id)
+        if isinstance(event, RequestArrived) and event.request.counter is None:
+            return InboundStep(state, step(fresh, event, now).effects)
+        if isinstance(event, PaymentClaimable) and event.context.counter is None and state.next_counter:
+            return InboundStep(state, (Claim(event.context.payment_hash, event.context.preimage),))
+        return step(state, event, now)  # type: ignore[no-any-return]
+
+    return broken
+
+
+def test_p1_a_payee_that_sells_a_thing_twice_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    break_step(monkeypatch, inbound, sells_a_thing_again)
+    breach = breach_of("P1", behind=lying_node)
+    assert breach.subscription is not None
+    assert breach.subscription.one_off
+
+
+def test_p2_a_buyer_who_forgets_the_limit_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def generous(step: Any) -> Any:
+        def broken(state: Outbound, event: Any, now: Any) -> OutboundStep:
+            mandate = replace(state.mandate, max_per_period_msat=Msat(2**50), fiat=None)
+            taken = step(replace(state, mandate=mandate) if state.one_off else state, event, now)
+            return OutboundStep(replace(taken.state, mandate=state.mandate), taken.effects)
+
+        return broken
+
+    break_step(monkeypatch, outbound, generous)
+    breach = breach_of("P2", years=3.0, subscriptions=10)
+    assert breach.subscription is not None
+    assert breach.subscription.one_off
+
+
+def never_asks(step: Any) -> Any:
+    def broken(state: Outbound, event: Any, now: Any) -> OutboundStep:
+        taken = step(state, event, now)
+        if state.one_off and isinstance(event, Due):
+            return OutboundStep(replace(taken.state, wake_at=None))
+        return taken  # type: ignore[no-any-return]
+
+    return broken
+
+
+def ends_without_a_word(step: Any) -> Any:
+    def broken(state: Outbound, event: Any, now: Any) -> OutboundStep:
+        taken = step(state, event, now)
+        return OutboundStep(taken.state) if state.one_off and taken.state.is_final else taken
+
+    return broken
+
+
+@pytest.mark.parametrize(("breaker", "told"), [(never_asks, "no end"), (ends_without_a_word, "no event says")])
+def test_p3_a_single_payment_that_is_lost_in_silence_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, breaker: Any, told: str
+) -> None:
+    break_step(monkeypatch, outbound, breaker)
+    assert told in breach_of("P3").told
+
+
+class BooksNoThing(Broken):
+    def commit_outbound(self, change: Change[Outbound]) -> Any:
+        return self.inner.commit_outbound(replace(change, bookings=() if change.state.one_off else change.bookings))
+
+
+def test_p6_a_single_payment_that_is_not_booked_is_noticed() -> None:
+    breach = breach_of("P6", before=store_of(BooksNoThing, "person"))
+    assert breach.subscription is not None
+    assert str(breach.subscription).startswith("payment ")
+
+
+# --- money nodes that cannot hold ------------------------------------------------------------------------------------
+
+
+def seed_without_hold() -> int:
+    """The first world whose merchant has such a node."""
+    return next(seed for seed in range(1, 100) if make_plan(Scale(seed, YEAR, 1, NONE)).cannot_hold)
+
+
+def test_p6_a_payee_that_books_only_what_it_has_reserved_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reserving(step: Any) -> Any:
+        def broken(state: Inbound, event: Any, now: Any) -> InboundStep:
+            lost = isinstance(event, PaymentClaimed) and state.reserved is None
+            return InboundStep(state) if lost else step(state, event, now)
+
+        return broken
+
+    break_step(monkeypatch, inbound, reserving)
+    assert "payee" in breach_of("P6", seed=seed_without_hold(), years=0.05, subscriptions=2).told
+
+
+class OwesAll(Broken):
+    """A payee's store in which every payment is a surplus."""
+
+    def commit_inbound(self, change: Change[Any]) -> Any:
+        owed = tuple(replace(booking, surplus=True) for booking in change.bookings)
+        return self.inner.commit_inbound(replace(change, bookings=owed))
+
+
+def test_p1_and_p6_look_at_what_is_owed_back() -> None:
+    holds, cannot = 1, seed_without_hold()
+    assert "owes back" in breach_of("P1", seed=holds, before=store_of(OwesAll, "merchant")).told
+    assert "have settled" in breach_of("P6", seed=cannot, before=store_of(OwesAll, "merchant")).told

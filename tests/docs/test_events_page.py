@@ -73,7 +73,9 @@ class ReadsAlong(Promise):
     def committed(self, commit: Commit) -> None:
         for event in commit.logged:
             self.seen.add(event.name)
-            missing = set(event.data) - self.rows[event.name]
+            told = self.rows[event.name]
+            told = told.union(*(self.rows[like] for like in told if like in self.rows))  # of a single payment
+            missing = set(event.data) - told
             if missing:
                 self.broken(f"{event.name} has {missing}, and its row does not say so")
 

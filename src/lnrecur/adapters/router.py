@@ -51,8 +51,14 @@ class StaticRouter(GraphRouter):
             UsageError: a node stands beside itself.
         """
         super().__init__(addresses)
+        self._told = (tuple(routes), tuple(channels))
+        self.tell_settings(self.graph)
+
+    def tell_settings(self, graph: MessageGraph) -> None:
+        """Put what the settings say into a graph."""
+        routes, channels = self._told
         for route in routes:
             for one, other in pairwise(route):
-                self.graph.connect(one, other)
+                graph.connect(one, other)
         for channel, one, other in channels:
-            self.graph.add_channel(channel, one, other)
+            graph.add_channel(channel, one, other)

@@ -14,7 +14,7 @@ from lnrecur.cli.output import json_option, print_json
 from lnrecur.cli.secrets import ask_for_words
 from lnrecur.daemon.config import Home, Settings, load_settings, write_settings
 from lnrecur.daemon.files import create_home
-from lnrecur.daemon.money_node import look_at_lnd
+from lnrecur.daemon.money_node import find_cln_chain, look_at_cln, look_at_lnd
 from lnrecur.errors import UsageError
 from lnrecur.service.keyring import Keyring
 from lnrecur.values import CHAINS
@@ -42,6 +42,8 @@ _DEFAULTS: Final = Settings()
 )
 @click.option("--lnd-macaroon", metavar="FILE", help=f"The macaroon baked for lnrecur.  [{_DEFAULTS.lnd_macaroon}]")
 @click.option("--lnd-cert", metavar="FILE", help=f"LND's own certificate.  [{_DEFAULTS.lnd_cert}]")
+@click.option("--cln", "with_cln", is_flag=True, help="Your Core Lightning moves the money.")
+@click.option("--rpc-file", metavar="FILE", help="Core Lightning's rpc-file.  [~/.lightning/CHAIN/lightning-rpc]")
 @click.option("--seed", "from_words", is_flag=True, help="Take up an identity again; its 24 words are asked for.")
 @json_option
 def init(
@@ -54,6 +56,8 @@ def init(
     lnd_url: str | None,
     lnd_macaroon: str | None,
     lnd_cert: str | None,
+    with_cln: bool,
+    rpc_file: str | None,
     from_words: bool,
     as_json: bool,
 ) -> None:
@@ -67,25 +71,20 @@ def init(
         "http_listen": http_listen,
         "peers": peers or None,
         "playmoney_file": playmoney_file,
-        "money_node": None if (lnd_url, lnd_macaroon, lnd_cert) == (None, None, None) else "lnd",
+        "money_node": _money_node(lnd=any((lnd_url, lnd_macaroon, lnd_cert)), cln=with_cln or rpc_file is not None),
         "lnd_url": lnd_url,
         "lnd_macaroon": _whole_path(lnd_macaroon),
         "lnd_cert": _whole_path(lnd_cert),
+        "cln_rpc_file": _whole_path(rpc_file),
     }
+    if asked["money_node"] == "cln" and chain is None and rpc_file is None and not home.config.exists():
+        asked["chain"] = find_cln_chain()
     flags: dict[str, Any] = {key: value for key, value in asked.items() if value is not None}
     settings = load_settings(home, flags)
     has_settings = home.config.exists()
     if has_settings and flags:
         raise UsageError(f"{home.config} exists already: change it there, and leave the options out", field="config")
-    money = "PLAY MONEY, worth nothing: for trying things out"
-    if settings.money_node == "lnd":
-        look = asyncio.run(look_at_lnd(settings))
-        if chain is None and not has_settings:
-            if look.chain is None:
-                raise UsageError(f"{look.told}; start it, or say --chain", field="chain")
-            flags["chain"] = look.chain
-            load_settings(home, flags)
-        money = look.told
+    money = _look(settings, flags, knows_chain=chain is not None or has_settings)
     seed = create_home(home, ask_for_words() if from_words else None)
     if not has_settings:
         write_settings(home.config, replace(Settings(), **flags))
@@ -93,13 +92,37 @@ def init(
     if as_json:
         print_json({"node_id": node_id, "config": str(home.config), "seed": str(home.seed), "token": str(home.token)})
         return
+    _tell(home, node_id, money)
+    if from_words:
+        click.echo("The keys are back, the subscriptions are not: see docs/backup.md.")
+    click.echo("Start the daemon with `lnrecur run`.")
+
+
+def _look(settings: Settings, flags: dict[str, Any], *, knows_chain: bool) -> str:
+    """The money node in words. Where nobody said the chain, it says it: `flags` get it."""
+    if settings.money_node == "playmoney":
+        return "PLAY MONEY, worth nothing: for trying things out"
+    look = asyncio.run(look_at_cln(settings) if settings.money_node == "cln" else look_at_lnd(settings))
+    if not knows_chain and "chain" not in flags:
+        if look.chain is None:
+            raise UsageError(f"{look.told}; start it, or say --chain", field="chain")
+        if look.chain not in CHAINS:
+            raise UsageError(f"{look.told}: that is no chain we know", field="chain")
+        flags["chain"] = look.chain
+    return look.told
+
+
+def _tell(home: Home, node_id: str, money: str) -> None:
     click.echo(f"node id   {node_id}")
     click.echo(f"settings  {home.config}")
     click.echo(f"seed      {home.seed}  (the one secret: back it up, show it to nobody)")
     click.echo(f"money     {money}")
-    if from_words:
-        click.echo("The keys are back, the subscriptions are not: see docs/backup.md.")
-    click.echo("Start the daemon with `lnrecur run`.")
+
+
+def _money_node(*, lnd: bool, cln: bool) -> str | None:
+    if lnd and cln:
+        raise UsageError("one node moves the money: say --lnd or --cln", field="money_node")
+    return "lnd" if lnd else "cln" if cln else None
 
 
 def _whole_path(file: str | None) -> str | None:

@@ -12,6 +12,8 @@ from typing import Final
 from lnrecur.adapters.clock import SystemClock
 from lnrecur.adapters.entropy import SystemEntropy
 from lnrecur.adapters.no_link import NoPeerLink
+from lnrecur.adapters.nodes.cln import HeldPayments
+from lnrecur.adapters.nodes.cln.router import kept_fresh
 from lnrecur.daemon.config import Home, ProcessRole, Settings
 from lnrecur.daemon.files import DaemonLock, SeedLock, read_seed, read_token
 from lnrecur.daemon.http.app import build_app
@@ -42,6 +44,8 @@ class Within:
     """Told once the daemon runs: its services, its settings, and its address as peers write it."""
     speech: Callable[[Settings], Awaitable[Speech]]
     """How to speak where the settings say "plugin"."""
+    held: HeldPayments | None = None
+    """Payments that the program holds until they are decided, as a plugin of Core Lightning does."""
 
 
 async def run_daemon(
@@ -92,8 +96,9 @@ async def _run_with_peers(
     try:
         with SeedLock(keyring.node_id), closing((store := open_store(home, settings, role)).manager):
             async with (
-                money_node(settings, keyring.money, clock) as node,
+                money_node(settings, keyring.money, clock, None if within is None else within.held) as node,
                 _speech(home, settings, keyring, within) as speech,
+                kept_fresh(speech.router),
             ):
                 money = await who_moves_money(node, tell)
                 services = Services(keyring, _parts(store, node, speech.link, speech.router, settings, speech.host))

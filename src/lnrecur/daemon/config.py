@@ -89,7 +89,9 @@ class Settings:
     lease_s: int = 20
     """Seconds after which a worker of a shared database that shows no life is taken for dead."""
     money_node: str = "playmoney"
-    """Which node moves the money: playmoney (embedded, worth nothing) or lnd."""
+    """Which node moves the money: playmoney (embedded, worth nothing), lnd or cln."""
+    cln_rpc_file: str = ""
+    """Core Lightning's rpc-file; empty: ~/.lightning/CHAIN/lightning-rpc."""
     lnd_url: str = "https://127.0.0.1:8080"
     """LND's REST API, its restlisten."""
     lnd_macaroon: str = "~/.lnd/lnrecur.macaroon"
@@ -308,7 +310,9 @@ def _check_whole(settings: Settings, sources: Mapping[str, str]) -> None:
         if getattr(settings, key) not in choices:
             raise refuse(key, f"is one of {', '.join(choices)}, not {getattr(settings, key)!r}")
     if settings.chain == "bitcoin" and settings.money_node == "playmoney":
-        raise refuse("chain", "is bitcoin, and play money is not for it: set chain to regtest, or money_node to lnd")
+        raise refuse(
+            "chain", "is bitcoin, and play money is not for it: set chain to regtest, or money_node to lnd, cln"
+        )
     try:
         lnd_access(settings)
     except UsageError as error:

@@ -29,7 +29,7 @@ from lnrecur.service.scheduler import Scheduler
 from lnrecur.values import UnixSeconds
 
 PLAY_MONEY: Final = Finding(
-    "money node", Health.WARNING, "PLAY MONEY, worth nothing", "for real money use your own node: docs/nodes/lnd.md"
+    "money node", Health.WARNING, "PLAY MONEY, worth nothing", "for real money use your own node: docs/nodes"
 )
 ROOM_SCARCE: Final = 200_000_000
 """Bytes below which a disk is soon full."""

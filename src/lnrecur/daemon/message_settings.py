@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from lnrecur.adapters.nodes.cln import ClnRouter, ClnRpc
 from lnrecur.adapters.router import StaticRouter
 from lnrecur.crypto.errors import CryptoError
 from lnrecur.crypto.keys import parse_point
+from lnrecur.daemon.money_node import cln_rpc_file
 from lnrecur.errors import UsageError
 from lnrecur.messaging.messenger import DUMMY_HOPS_MAX
 from lnrecur.messaging.pacing import Pace
@@ -44,9 +46,12 @@ def message_settings(settings: Settings) -> MessageSettings:
 
 
 def message_router(settings: Settings) -> StaticRouter:
-    """The ways that the settings tell."""
+    """The ways that the settings tell, and those that the money node knows."""
     routes = [parse_route(text) for text in settings.message_routes]
     channels = [parse_channel(text) for text in settings.message_channels]
+    if settings.money_node == "cln":
+        rpc, is_regtest = ClnRpc(cln_rpc_file(settings)), settings.chain == "regtest"
+        return ClnRouter(rpc, settings.peer_addresses, routes, channels, dials_private=is_regtest)
     return StaticRouter(settings.peer_addresses, routes, channels)
 
 

@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING, Final
 import platformdirs
 
 from lnrecur.adapters.clock import SystemClock
-from lnrecur.adapters.nodes.lnd import LndAccess, LndNode, LndUnavailable, Trouble, network_of, version_of
+from lnrecur.adapters.nodes.cln import ClnNode, ClnRpc, ClnUnavailable, HeldPayments
+from lnrecur.adapters.nodes.lnd import LndAccess, LndNode, LndUnavailable, network_of, version_of
 from lnrecur.adapters.nodes.playmoney import PlayMoneyNode
 from lnrecur.crypto.keys import PrivateKey
 from lnrecur.errors import UsageError
-from lnrecur.ports import Clock, MoneyNode, MoneyNodeError
+from lnrecur.ports import Clock, MoneyNode, MoneyNodeError, Unavailable
+from lnrecur.values import CHAINS
 
 if TYPE_CHECKING:
     from lnrecur.daemon.config import Settings
 
 _APP: Final = "lnrecur"
-MONEY_NODES: Final = ("playmoney", "lnd")
+MONEY_NODES: Final = ("playmoney", "lnd", "cln")
 LND_HOLD: Final = ("on", "off")
+_WRONG_CHAIN: Final = "wrong_chain"
+"""The word of every adapter for a node of another chain."""
 
 
 def playmoney_file(settings: Settings) -> Path:
@@ -41,9 +45,18 @@ def lnd_access(settings: Settings) -> LndAccess:
     return LndAccess(settings.lnd_url, Path(settings.lnd_macaroon).expanduser(), Path(settings.lnd_cert).expanduser())
 
 
+def cln_rpc_file(settings: Settings) -> Path:
+    """Lightningd's socket: that of the settings, or where lightningd has it if nobody said otherwise."""
+    if settings.cln_rpc_file:
+        return Path(settings.cln_rpc_file).expanduser()
+    return Path.home() / ".lightning" / settings.chain / "lightning-rpc"
+
+
 @asynccontextmanager
-async def money_node(settings: Settings, key: PrivateKey, clock: Clock) -> AsyncIterator[MoneyNode]:
-    """The node of the settings. `key` is that of a play-money account.
+async def money_node(
+    settings: Settings, key: PrivateKey, clock: Clock, held: HeldPayments | None = None
+) -> AsyncIterator[MoneyNode]:
+    """The node of the settings. `key` is that of a play-money account; `held` what a plugin in Core Lightning holds.
 
     Raises:
         LnrecurError: it cannot be used at all. A real node that does not answer now may answer later.
@@ -52,6 +65,10 @@ async def money_node(settings: Settings, key: PrivateKey, clock: Clock) -> Async
         access, hold = lnd_access(settings), settings.lnd_hold == "on"
         async with LndNode(access, clock, chain=settings.chain_hash, hold=hold) as lnd:
             yield lnd
+        return
+    if settings.money_node == "cln":
+        async with ClnNode(ClnRpc(cln_rpc_file(settings)), clock, chain=settings.chain_hash, held=held) as cln:
+            yield cln
         return
     playmoney = PlayMoneyNode(
         playmoney_file(settings),
@@ -77,8 +94,8 @@ async def who_moves_money(node: MoneyNode, tell: Callable[[str], None]) -> str:
         if isinstance(node, LndNode):
             for missing in await node.missing_permissions():
                 tell(f"LND's macaroon does not allow {missing.uri}, needed {missing.why}: see docs/nodes/lnd.md")
-    except LndUnavailable as error:
-        if error.trouble is Trouble.WRONG_CHAIN:
+    except Unavailable as error:
+        if error.trouble == _WRONG_CHAIN:
             raise UsageError(f"{error}: set chain to that of the node", field="chain") from error
         return f"NO MONEY MOVES YET: {error}; see `lnrecur doctor`"
     except MoneyNodeError as error:
@@ -87,8 +104,8 @@ async def who_moves_money(node: MoneyNode, tell: Callable[[str], None]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class LndLook:
-    """What LND says of itself before there is a daemon."""
+class NodeLook:
+    """What a node says of itself before there is a daemon."""
 
     chain: str | None
     """In the words of our settings; None where it does not answer."""
@@ -96,12 +113,36 @@ class LndLook:
     """A line for a person."""
 
 
-async def look_at_lnd(settings: Settings) -> LndLook:
+async def look_at_lnd(settings: Settings) -> NodeLook:
     """Ask the LND of the settings who it is, whatever its chain."""
     async with LndNode(lnd_access(settings), SystemClock(), chain=settings.chain_hash) as node:
         try:
             told = await node.get_info()
         except LndUnavailable as error:
-            return LndLook(None, f"{error}")
+            return NodeLook(None, f"{error}")
     chain = network_of(told)
-    return LndLook(chain, f"LND {version_of(told)} ({told['identity_pubkey']}) on {chain}")
+    return NodeLook(chain, f"LND {version_of(told)} ({told['identity_pubkey']}) on {chain}")
+
+
+async def look_at_cln(settings: Settings) -> NodeLook:
+    """Ask the Core Lightning of the settings who it is, whatever its chain."""
+    async with ClnNode(ClnRpc(cln_rpc_file(settings)), SystemClock(), chain=settings.chain_hash) as node:
+        try:
+            told = await node.get_info()
+        except ClnUnavailable as error:
+            return NodeLook(None, f"{error}")
+    return NodeLook(told["network"], f"Core Lightning {told['version']} ({told['id']}) on {told['network']}")
+
+
+def find_cln_chain() -> str:
+    """The chain of the one lightningd of this user, by the sockets there are.
+
+    Raises:
+        UsageError: there is none, or more than one.
+    """
+    folder = Path.home() / ".lightning"
+    found = [chain for chain in CHAINS if (folder / chain / "lightning-rpc").exists()]
+    if len(found) == 1:
+        return found[0]
+    told = f"there are several under {folder}: {', '.join(found)}; say --chain" if found else f"none under {folder}"
+    raise UsageError(f"which lightning-rpc? {told}, or name it with --rpc-file", field="cln_rpc_file")

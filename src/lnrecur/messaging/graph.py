@@ -35,13 +35,16 @@ class MessageGraph:
         self._neighbours.setdefault(one, {})[other] = None
         self._neighbours.setdefault(other, {})[one] = None
 
-    def add_channel(self, channel: ShortChannelId, one: NodeId, other: NodeId) -> None:
+    def add_channel(self, channel: ShortChannelId, one: NodeId, other: NodeId, *, carries: bool = True) -> None:
         """A channel's ends, in any order; they are connected too, for what its ends do they do over its connection.
+
+        `carries` is False where an end does not pass on onion messages: then only whose ends they are is known.
 
         Raises:
             UsageError: both ends are one node.
         """
-        self.connect(one, other)
+        if carries:
+            self.connect(one, other)
         self._channels[channel] = (min(one, other), max(one, other))
 
     def forget(self, node: NodeId) -> None:

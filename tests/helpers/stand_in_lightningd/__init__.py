@@ -17,5 +17,6 @@ or `python -m helpers.stand_in_lightningd` as a process of its own, on the machi
 from helpers.stand_in_lightningd.hooks import Hooks
 from helpers.stand_in_lightningd.network import Network, Terms
 from helpers.stand_in_lightningd.node import StandIn
+from helpers.stand_in_lightningd.process import Process
 
-__all__ = ["Hooks", "Network", "StandIn", "Terms"]
+__all__ = ["Hooks", "Network", "Process", "StandIn", "Terms"]

@@ -254,13 +254,13 @@ class StandIn:
             "path_key": (data.next_path_key_override or opened.next_path_key).hex(),
             "blinded": onion["blinded"][1:],
         }
-        scid = self._channel_to(following)
+        scid = self.channel_to(following)
         if scid is None:
             self._fail(htlc, "invalid_onion_blinding")
             return
         self._offer(htlc, scid, amount, cltv, rest, "invalid_onion_blinding")
 
-    def _channel_to(self, following: Any) -> str | None:
+    def channel_to(self, following: Any) -> str | None:
         """By a channel's id or by the alias we gave it: the alias alone for one that is not announced."""
         for channel in self.network.rows("SELECT * FROM channels WHERE ? IN (node1, node2)", self.id):
             side, other = (1, "node2") if channel["node1"] == self.id else (2, "node1")

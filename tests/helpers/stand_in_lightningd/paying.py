@@ -6,14 +6,19 @@ import json
 import sqlite3
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from helpers.stand_in_lightningd.framing import RpcError
 from helpers.stand_in_lightningd.network import Terms
 from lnrecur.bolt12.codecs import BlindedPayinfo
 from lnrecur.bolt12.invoice import Invoice
+from lnrecur.crypto.errors import CryptoError
 from lnrecur.errors import LnrecurError
+from lnrecur.onion.errors import OnionError
+from lnrecur.onion.payment_entry import PaymentEntry, begin, take_off
+from lnrecur.onion.payment_path import AggregatedTerms
+from lnrecur.values import Msat
 from lnrecur.wire.blinded_path import BlindedPath, ChannelDirection
 
 if TYPE_CHECKING:
@@ -187,28 +192,53 @@ class Paying:
             raise RpcError(
                 205, f"{NO_PATHS}  The shortest path is 0x0x0, but 0x0x0/1 {bound} ~{info.htlc_maximum_msat}msat"
             )
-        inside = amount + info.fee_base_msat + -(-amount * info.fee_proportional_millionths // 1_000_000)
+        terms = AggregatedTerms(
+            Msat(info.fee_base_msat),
+            info.fee_proportional_millionths,
+            info.cltv_expiry_delta,
+            Msat(info.htlc_minimum_msat),
+            Msat(info.htlc_maximum_msat),
+        )
+        fee = info.fee_base_msat + amount * info.fee_proportional_millionths // 1_000_000  # rounded down, as CLN does
+        entry = replace(begin(path, terms, Msat(amount), self.network.height + 1), amount_msat=Msat(amount + fee))
+        if first == self._node.id:
+            return self._plan_own(entry, amount, maxfee)
         route = self._route(first)
         if route is None:
             raise RpcError(205, "There is no connection between source and destination at all")
-        cltv, out, plain = self.network.height + 1 + info.cltv_expiry_delta, inside, []
+        cltv, out, plain = entry.cltv_expiry, int(entry.amount_msat), []
         for scid, sender in reversed(route[1:]):
             plain.insert(0, {"scid": scid, "amount": out, "cltv": cltv})
-            terms = self._node.terms(scid, sender)
-            out, cltv = out + terms.fee(out), cltv + terms.cltv_expiry_delta
+            asked = self._node.terms(scid, sender)
+            out, cltv = out + asked.fee(out), cltv + asked.cltv_expiry_delta
+        return self._checked(route[0][0], out, cltv, plain, entry, amount, maxfee)
+
+    def _plan_own(self, entry: PaymentEntry, amount: int, maxfee: int) -> Plan:
+        """A path that begins at this very node: it does what its hop says, and sends the rest."""
+        if entry.is_last:
+            raise RpcError(-32601, "this stand-in does not pay itself")
+        try:
+            rest = take_off(entry, self._node.key.ecdh(entry.path_key))
+        except (OnionError, CryptoError) as error:
+            raise RpcError(209, f"Failed after 1 attempts. We got a weird error ({error})") from error
+        scid = self._node.channel_to(rest.next_node)
+        if scid is None:
+            raise RpcError(205, "There is no connection between source and destination at all")
+        return self._checked(scid, int(rest.amount_msat), rest.cltv_expiry, [], rest, amount, maxfee)
+
+    def _checked(
+        self, scid: str, out: int, cltv: int, plain: list[Any], entry: PaymentEntry, amount: int, maxfee: int
+    ) -> Plan:
         if out - amount > maxfee:
             raise RpcError(206, "Could not find route without excessive cost")
-        scid, channel = route[0][0], self.network.row("SELECT * FROM channels WHERE scid = ?", route[0][0])
+        channel = self.network.row("SELECT * FROM channels WHERE scid = ?", scid)
         assert channel is not None
         spendable = channel["msat1" if channel["node1"] == self._node.id else "msat2"]
         if spendable < out:
             raise RpcError(205, f"{NO_PATHS}  Total source capacity is only {spendable}msat (in 1 channels).")
-        onion = {
-            "plain": plain,
-            "path_key": path.first_path_key.hex(),
-            "blinded": [hop.encrypted_recipient_data.hex() for hop in path.hops],
-        }
-        return Plan(scid, out, cltv, onion, len(path.hops) == 1)
+        blinded = [hop.encrypted_recipient_data.hex() for hop in entry.hops]
+        onion = {"plain": plain, "path_key": entry.path_key.hex(), "blinded": blinded}
+        return Plan(scid, out, cltv, onion, len(blinded) == 1)
 
     def _introduction(self, path: BlindedPath) -> str:
         first = path.first_node_id

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +12,7 @@ import pytest
 from pyln.client import LightningRpc, RpcError
 
 from helpers.paying_by_hand import pay_by_hand
-from helpers.stand_in_lightningd import Hooks, Network, StandIn
+from helpers.stand_in_lightningd import Hooks, Network, Process, StandIn
 from lnrecur.adapters.nodes.cln import ClnRefused, ClnRpc, ClnUnavailable
 from lnrecur.adapters.nodes.cln.methods import METHODS
 from lnrecur.crypto.hashes import sha256
@@ -176,32 +172,21 @@ async def test_an_unknown_hook_result_ends_it(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_what_it_answered_survives_a_kill(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "helpers.stand_in_lightningd"]
-    where = [f"--lightning-dir={tmp_path / 'l1'}", f"--network-file={tmp_path / 'network.sqlite'}"]
-
-    def start() -> subprocess.Popen[str]:
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-        process = subprocess.Popen([*command, *where], stdout=subprocess.PIPE, text=True, env=environment)
-        assert process.stdout is not None
-        assert "Server started" in process.stdout.readline()
-        return process
-
-    rpc = ClnRpc(tmp_path / "l1" / "lightning-rpc")
-    process = start()
+    process = Process(tmp_path / "l1", tmp_path / "network.sqlite")
+    rpc = ClnRpc(process.rpc_file)
+    process.start()
     try:
         made = await rpc.call("invoice", {"amount_msat": 1000, "label": "one", "description": "coffee"})
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.kill()
         with pytest.raises(ClnUnavailable, match="nobody listens"):
             await rpc.call("getinfo")
-        process = start()
+        process.start()
         [invoice] = (await rpc.call("listinvoices"))["invoices"]
         assert invoice["bolt11"] == made["bolt11"]
         with pytest.raises(ClnRefused, match="Duplicate label"):
             await rpc.call("invoice", {"amount_msat": 1000, "label": "one", "description": "coffee"})
     finally:
-        process.terminate()
-        process.communicate()
+        process.stop()
 
 
 def test_it_has_every_command_that_lnrecur_uses(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("chain", "litecoin", "is one of bitcoin, testnet, signet, regtest, not 'litecoin'"),
     ("chain", "bitcoin", "play money is not for it"),
     ("chain", 5, "is a text, not 5"),
-    ("money_node", "cln", "is one of playmoney"),
+    ("money_node", "ldk", "is one of playmoney"),
     ("dialect", "ldk", "is one of draft, cln"),
     ("log_level", "loud", "is one of debug"),
     ("playmoney_opening_sat", -1, "is from 0 to 2100000000000000, not -1"),

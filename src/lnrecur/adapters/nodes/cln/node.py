@@ -114,6 +114,7 @@ class ClnNode:
             block_height=int(told["blockheight"]),
             can_hold=self._held is not None,
             kind=f"Core Lightning {told['version']}",
+            can_split=True,
         )
 
     async def get_info(self) -> dict[str, Any]:

@@ -164,13 +164,16 @@ class IntentWatch:
     """The invoice_requests that were sent, in order."""
     orders: list[bytes] = field(default_factory=list)
     """The payment hashes that money nodes were told to pay, in order."""
+    strangers: dict[NodeId, PrivateKey] = field(default_factory=dict)
+    """Nodes on the network that are none of the rig's, and the keys that open what they get."""
 
     def __post_init__(self) -> None:
         self.rig.network.watch(self._message)
 
     def _message(self, sender: NodeId, receiver: NodeId, message: OnionMessage) -> None:
         nodes = {node.node_id: node for node in self.rig.nodes.values()}
-        opened = Messenger(nodes[receiver].keyring.identity).receive(message)
+        key = self.strangers.get(receiver) or nodes[receiver].keyring.identity
+        opened = Messenger(key).receive(message)
         if not isinstance(opened, Delivered) or opened.contents is None or sender not in nodes:
             return
         if opened.contents.kind is not ContentsKind.INVOICE_REQUEST:

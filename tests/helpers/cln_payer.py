@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from helpers.cln_issuer import Version, seen_in, window
+from helpers.forged import forge_request
 from lnrecur.bolt12 import Invoice, Offer, Recurrence, fields
 from lnrecur.bolt12.errors import Bolt12Error, NotSigned
 from lnrecur.bolt12.fields import Field, in_invreq_range
-from lnrecur.bolt12.invoice_request import write_invoice_request
 from lnrecur.crypto.hashes import sha256
 from lnrecur.crypto.keys import PrivateKey
 from lnrecur.values import BITCOIN, REGTEST, ChainHash, PaymentHash
@@ -122,7 +122,7 @@ class ClnPayer:
             fields.INVREQ_RECURRENCE_START: start,
             fields.INVREQ_RECURRENCE_CANCEL: True if cancel else None,
         }
-        return write_invoice_request(offer, values, offer.dialect).sign(key).to_bytes()
+        return forge_request(offer, values, offer.dialect, key).to_bytes()  # it is not held to our writer's rules
 
     # --- what comes back ---------------------------------------------------------------------------------------------
 

@@ -15,8 +15,8 @@ from lnrecur.bolt12.invoice import VerifiedInvoice
 from lnrecur.values import PaymentHash
 
 RECENT_MAX: Final = 4096
-COPY_S: Final = 2.0
-"""Nobody who waits for an answer asks again as soon as this."""
+COPY_S: Final = 1.0
+"""Nobody who waits for an answer asks again as soon as this; a script that calls `fetchinvoice` twice does not wait."""
 
 
 class RecentAnswers:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from helpers.cli_daemon import MONTHLY, NOBODY, Commands, an_offer, commands
-from lnrecur.bolt12 import Offer, Recurrence, TimeUnit
+from lnrecur.bolt12 import Dialect, Offer, Recurrence, TimeUnit
 from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
 from lnrecur.cli.authorisation import Authorisation
 from lnrecur.cli.output import local_moment
@@ -148,6 +148,25 @@ def test_dates_end_where_time_does() -> None:
     assert authorisation(daily(), ends_at=UnixSeconds(U64_MAX)).payments == 2**32
 
 
+OF_CORE_LIGHTNING = replace(MONTHLY, dialect=Dialect.CLN)
+
+
+def test_the_habits_of_core_lightning_are_told_before_anything_is_authorised() -> None:
+    told = authorisation(OF_CORE_LIGHTNING, terms=Terms(missed=Missed.CATCH_UP)).facts()
+    mind = [words for name, words in told if name == "mind"]
+    assert "a missed period ends this subscription for good" in mind[0]
+    assert "not paid in time ends it too" in mind[1]
+    assert dict(told)["missed"] == "a period that cannot be paid in its window ends the subscription"
+
+
+def test_a_first_payment_that_waits_for_its_window_has_a_date() -> None:
+    base = RecurrenceBase(0, NOW - DAY // 2)
+    terms = daily(base=base, paywindow=Paywindow(60, 60), dialect=Dialect.CLN)
+    assert authorisation(terms).dates()[:2] == [NOW + DAY // 2 - 60, NOW + 3 * DAY // 2]
+    assert facts(authorisation(terms))["payment 1"] == local_moment(NOW + DAY // 2 - 60)
+    assert facts(authorisation(replace(terms, dialect=Dialect.DRAFT)))["payment 1"] == "now"
+
+
 def test_what_will_wait_for_a_person_is_told() -> None:
     assert facts(authorisation(terms=Terms(trigger=Trigger.ON_APPROVAL)))["asked"] == "before every payment"
     low = facts(authorisation(max_per_period_msat=Msat(5)))
@@ -230,6 +249,18 @@ def test_with_yes_nobody_is_asked_and_json_is_one_document(lnrecur: Commands) ->
         "fiat": None,
         "purpose": "coffee club",
     }
+
+
+@pytest.mark.slow
+def test_the_habits_of_core_lightning_are_told_after_a_yes_too(lnrecur: Commands) -> None:
+    offer = an_offer(OF_CORE_LIGHTNING)
+    result = lnrecur.run("subscribe", offer, "--yes", "--ask-if-price-differs")
+    assert result.exit_code == 0, result.stderr
+    assert "Mind: a missed period ends this subscription for good" in result.stdout
+    name = result.stdout.splitlines()[0].removeprefix("Subscribed: ")
+    shown = lnrecur.ask("subscriptions", "show", name)
+    assert shown["ask_if_price_differs"] is True
+    assert len(shown["mind"]) == 2
 
 
 @pytest.mark.slow

@@ -19,7 +19,17 @@ class MoneyNodeError(LnrecurError):
 
 
 class Rejected(MoneyNodeError):
-    """The node refuses: nothing was started and nothing ever will be by this call."""
+    """The node refuses: nothing was started and nothing ever will be by this call.
+
+    Attributes:
+        reason: why a payment was not begun, where the node says it as it would say why one failed.
+        retryable: whether the same payment may be ordered again later.
+    """
+
+    def __init__(self, message: str, *, reason: FailureReason | None = None, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retryable = retryable
 
 
 class Unavailable(MoneyNodeError):

@@ -194,9 +194,9 @@ class Performer:
         try:
             await self._node.pay(order)
         except Rejected as error:
-            told = str(error)
+            told = str(error) if error.reason is None else error.reason.value
             entropy = self._entropy.take(8)
-            failed = PaymentFailed(effect.payment_hash, told, retryable=False, entropy=entropy)
+            failed = PaymentFailed(effect.payment_hash, told, retryable=error.retryable, entropy=entropy)
             self._payer.apply(subject, lambda: failed)
         except Unavailable as error:
             # Not tried again from here: the machine asks how far it is, and pays again what was never recorded.

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from lnd_build import REQUIRED, NoGo, lnd_version, programs
 from lnd_network import Network, line_of_three
+from lnd_orders import adapter
+
+from lnrecur.adapters.nodes.lnd import LndNode
 
 _REPORT = pytest.StashKey[list[str]]()
 
@@ -53,6 +57,13 @@ def network(lnd_programs: Path, tmp_path_factory: pytest.TempPathFactory, tell, 
             if node.process is not None and node.process.process.poll() is None:
                 report(f"at the end lnd {name} has {node.balance_msat():,} msat in {len(node.channels())} channels")
         report(f"all on real nodes took {time.monotonic() - began:.0f} s")
+
+
+@pytest.fixture
+async def nodes(network: Network) -> AsyncIterator[dict[str, LndNode]]:
+    """An adapter for each node, with the macaroon that the page bakes."""
+    async with AsyncExitStack() as stack:
+        yield {name: await stack.enter_async_context(adapter(lnd)) for name, lnd in network.nodes.items()}
 
 
 @pytest.fixture(scope="session")

@@ -3,98 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from lnd_daemons import baked
 from lnd_network import CHANNEL_SAT, Lnd, Network, wait_until
+from lnd_orders import PRICE, access, adapter, ended, pay_through, payable, until
 
 from lnrecur.adapters.clock import SystemClock
-from lnrecur.adapters.entropy import SystemEntropy
-from lnrecur.adapters.nodes.lnd import LndAccess, LndNode, LndUnavailable, Trouble
-from lnrecur.crypto.keys import PrivateKey
-from lnrecur.onion.payment_path import RelayTerms, build_payment_path
-from lnrecur.ports import (
-    FailureReason,
-    Health,
-    InboundEdge,
-    MoneyNode,
-    PaymentPath,
-    PayOrder,
-    ReceivedState,
-    ReceiveOrder,
-    Rejected,
-    Sent,
-    SentState,
-)
-from lnrecur.values import REGTEST, SIGNET, Msat, Point, Preimage, ShortChannelId, UnixSeconds
+from lnrecur.adapters.nodes.lnd import LndNode, LndUnavailable, Trouble
+from lnrecur.ports import FailureReason, Health, InboundEdge, ReceivedState, Rejected, Sent, SentState
+from lnrecur.values import REGTEST, SIGNET, Msat, ShortChannelId
 from lnrecur.wire.blinded_path import ChannelDirection
 
 pytestmark = pytest.mark.slow
-
-PRICE = Msat(2_000_000)
-ENTROPY = SystemEntropy()
-
-
-def access(lnd: Lnd, **changes: Any) -> LndAccess:
-    return replace(LndAccess(lnd.url, baked(lnd), lnd.certificate), **changes)
-
-
-def adapter(lnd: Lnd, **extra: Any) -> LndNode:
-    return LndNode(access(lnd), SystemClock(), chain=REGTEST, **extra)
-
-
-@pytest.fixture
-async def nodes(network: Network) -> AsyncIterator[dict[str, LndNode]]:
-    async with AsyncExitStack() as stack:
-        yield {name: await stack.enter_async_context(adapter(lnd)) for name, lnd in network.nodes.items()}
-
-
-async def payable(
-    payee: MoneyNode, amount: Msat = PRICE, edges: list[InboundEdge] | None = None
-) -> tuple[ReceiveOrder, PayOrder]:
-    """Something the payee awaits, over paths that begin at its peers, each as the service makes it."""
-    expires_at = UnixSeconds(int(time.time()) + 3600)
-    order = ReceiveOrder(Preimage(ENTROPY.take(32)), amount, expires_at, "a thing", b"sealed")
-    receivable, info = await payee.register(order), await payee.info()
-    found = list(await payee.inbound_edges()) if edges is None else edges
-    paths = []
-    for edge in found or [None]:
-        hops = [] if edge is None else [
-            RelayTerms(edge.peer, ShortChannelId(edge.short_channel_id), edge.fee_base_msat,
-                       edge.fee_proportional_millionths, edge.cltv_expiry_delta, edge.htlc_minimum_msat,
-                       edge.htlc_maximum_msat)
-        ]  # fmt: skip
-        path, terms = build_payment_path(
-            PrivateKey(ENTROPY.take(32)), info.node_id, receivable.path_id, hops,
-            max_cltv=info.block_height + 1200, htlc_minimum=Msat(1), final_cltv_delta=receivable.final_cltv_delta,
-        )  # fmt: skip
-        paths.append(
-            PaymentPath(path, terms.fee_base_msat, terms.fee_proportional_millionths, terms.cltv_expiry_delta,
-                        terms.htlc_minimum_msat, terms.htlc_maximum_msat)
-        )  # fmt: skip
-    payment = PayOrder(
-        receivable.payment_hash, amount, Msat(20_000), tuple(paths), Point(info.node_id), expires_at, b"", "a thing",
-        may_split=receivable.takes_parts,
-    )  # fmt: skip
-    return order, payment
-
-
-async def until(payee: MoneyNode, payment: PayOrder, state: ReceivedState) -> Msat:
-    async with asyncio.timeout(60):
-        while (received := await payee.received(payment.payment_hash)).state is not state:
-            await asyncio.sleep(0.02)
-    return received.amount_msat
-
-
-async def ended(payer: MoneyNode, payment: PayOrder) -> Sent:
-    async with asyncio.timeout(120):
-        return await payer.follow(payment.payment_hash)
 
 
 # --- receiving
@@ -144,15 +68,7 @@ async def test_a_payment_larger_than_any_channel_is_paid_in_parts(
     moved = {name: after - before[name] for name, after in network.balances().items()}
     assert moved == {"A": -(amount + sent.fee_msat), "B": sent.fee_msat, "C": amount, "D": 0}
     report(f"{amount:,} msat in {parts} parts, fees {sent.fee_msat:,} msat")
-    await give_back(network, nodes, amount)
-
-
-async def give_back(network: Network, nodes: dict[str, LndNode], amount: Msat) -> None:
-    order, payment = await payable(nodes["A"], amount)
-    await nodes["C"].pay(replace(payment, max_fee_msat=Msat(100_000)))
-    await until(nodes["A"], payment, ReceivedState.CLAIMABLE)
-    await nodes["A"].claim(order.preimage)
-    assert (await ended(nodes["C"], payment)).state is SentState.SUCCEEDED
+    await pay_through(nodes["C"], nodes["A"], amount)
     network.balances()
 
 
@@ -275,5 +191,6 @@ async def test_the_macaroon_of_the_page_allows_all_that_is_needed_and_a_smaller_
         "/invoicesrpc.Invoices/SettleInvoice",
         "/invoicesrpc.Invoices/CancelInvoice",
         "/routerrpc.Router/SendPaymentV2",
+        "/routerrpc.Router/SendToRouteV2",
         "/signrpc.Signer/DeriveSharedKey",
     }

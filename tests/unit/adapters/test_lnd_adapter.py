@@ -360,6 +360,57 @@ async def test_what_cannot_be_paid_is_rejected_before_lnd_hears_of_it(
     assert "POST /v2/router/send" not in dict(lnd.asked)
 
 
+async def test_what_must_be_paid_in_parts_is_asked_for_in_halves_within_the_fee_limit(
+    lnd: StandIn, node: LndNode
+) -> None:
+    lnd.answers["POST /v2/router/send"] = (200, [{"result": {"status": "IN_FLIGHT"}}])
+    order = a_payment(may_split=True, must_split=True, amount_msat=Msat(25_001))
+    [path] = order.paths
+    fee = path.fee_base_msat + -(-12_501 * path.fee_proportional_millionths // 1_000_000)
+    await node.pay(replace(order, max_fee_msat=Msat(2 * fee)))
+    body = dict(lnd.asked)["POST /v2/router/send"]
+    assert (body["max_shard_size_msat"], body["max_parts"]) == ("12501", 16)
+    with pytest.raises(Rejected, match="in two parts the fees are") as refused:
+        await node.pay(replace(order, max_fee_msat=Msat(2 * fee - 1)))
+    assert (refused.value.reason, refused.value.retryable) == (FailureReason.FEE_LIMIT, True)
+
+
+def channel(peer: bytes, sat: int, *, active: bool = True) -> dict[str, Any]:
+    return {
+        "active": active, "remote_pubkey": peer.hex(), "local_balance": str(sat), "local_chan_reserve_sat": "10",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sat", "may_split", "chosen"),
+    [([36], False, 1), ([34], False, 2), ([23, 23], True, 1), ([23, 23], False, 2), ([], True, 2)],
+    ids=str,
+)
+async def test_a_peer_is_paid_directly_where_the_channels_with_it_hold_enough(
+    lnd: StandIn, node: LndNode, sat: list[int], may_split: bool, chosen: int
+) -> None:
+    """Of a path to the peer itself and a longer one; LND would not even look at the longer one if it had both."""
+    lnd.answers["POST /v2/router/send"] = (200, [{"result": {"status": "IN_FLIGHT"}}])
+    direct, longer = payment_path(), payment_path(HOP)
+    peer = Point(bytes.fromhex(NODE_ID[:-1] + "0"))
+    direct = replace(direct, path=replace(direct.path, first_node_id=peer))
+    told = [channel(peer, one) for one in sat]
+    told += [channel(peer, 1000, active=False), channel(bytes(33), 1000)]
+    lnd.answers["GET /v1/channels"] = (200, {"channels": told})
+    for path in (longer, direct):
+        first = path.path.first_node_id
+        assert isinstance(first, bytes)
+        lnd.answers[f"GET /v1/graph/node/{first.hex()}"] = (200, {"node": {}})
+    paths = (longer, direct)
+    await node.pay(a_payment(paths=paths, may_split=may_split))
+    request = dict(lnd.asked)["POST /v2/router/send"]["payment_request"]
+    expected = direct if chosen == 1 else longer
+    alone = a_payment(paths=(expected,), may_split=may_split)
+    lnd.asked.clear()
+    await node.pay(alone)
+    assert dict(lnd.asked)["POST /v2/router/send"]["payment_request"] == request
+
+
 async def test_a_path_that_begins_at_this_node_needs_the_signer_and_says_so(lnd: StandIn, node: LndNode) -> None:
     path = payment_path(HOP)
     own = replace(path, path=replace(path.path, first_node_id=Point(bytes.fromhex(NODE_ID))))

@@ -45,6 +45,8 @@ _TLV_ONION: Final = 9
 _PAYMENT_SECRET: Final = 15
 _MPP: Final = 17
 _ROUTE_BLINDING: Final = 25
+MPP_COMPULSORY: Final = "16"
+"""As LND's JSON names the feature."""
 _THROW_AWAY: Final = PrivateKey(sha256(b"lnrecur: the key of invoices that nobody is to trust"))
 
 

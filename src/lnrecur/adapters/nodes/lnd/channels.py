@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from lnrecur.adapters.nodes.lnd.errors import LndRefused, LndUnavailable, Trouble
 from lnrecur.adapters.nodes.lnd.rest import LndRest
-from lnrecur.ports import InboundEdge
+from lnrecur.ports import FailureReason, InboundEdge
 from lnrecur.values import MSAT_PER_SAT, Msat, NodeId, ShortChannelId
 from lnrecur.wire.blinded_path import ChannelDirection
 
@@ -102,6 +102,28 @@ class Channels:
             return min(int(route["total_fees_msat"]) for route in told["routes"])
         except (LndRefused, KeyError, ValueError):
             return None
+
+    async def sendable_msat(self, peer: NodeId, *, in_parts: bool) -> int:
+        """About how much can be sent to a peer directly, over its channels together or over the best of them.
+
+        Raises:
+            LndUnavailable: no answer.
+        """
+        ours = [one for one in await self.open_channels() if one["active"] and one["remote_pubkey"] == peer.hex()]
+        free = [max(int(one["local_balance"]) - int(one["local_chan_reserve_sat"]), 0) for one in ours]
+        return (sum(free) if in_parts else max(free, default=0)) * MSAT_PER_SAT
+
+    async def why_insufficient(self, amount_msat: int) -> FailureReason:
+        """LND counts channels that are up. Where the others would have enough, it is the way that is missing.
+
+        Raises:
+            LndUnavailable: no answer.
+        """
+        up, down = 0, 0
+        for channel in await self.open_channels():
+            balance = int(channel["local_balance"]) * MSAT_PER_SAT
+            up, down = (up + balance, down) if channel["active"] else (up, down + balance)
+        return FailureReason.NO_ROUTE if up < amount_msat <= up + down else FailureReason.INSUFFICIENT_FUNDS
 
     async def _edge(self, channel: Mapping[str, Any]) -> InboundEdge | None:
         edge = await self._edge_of_graph(channel["chan_id"])

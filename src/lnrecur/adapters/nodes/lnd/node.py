@@ -74,6 +74,7 @@ class LndNode:
 
     async def close(self) -> None:
         """Let go of all connections."""
+        await self._payments.close()
         await self._rest.close()
 
     async def info(self) -> NodeInfo:

@@ -1,5 +1,7 @@
 """The payer's side: one payment by hash, through `SendPaymentV2` and a BOLT 11 text written here (see bolt11.py).
 
+Paths that do not fit into such a text are paid by route (by_route.py).
+
 LND keeps one record per payment_hash, and that record is what makes a payment happen once: handing over a payment that
 is on its way or has arrived is an error to LND and a success to us; one that has finally failed is tried anew. So
 nothing about payments is kept here. After any doubt the record is asked for (`TrackPaymentV2`).
@@ -13,13 +15,14 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, Final
 
-from lnrecur.adapters.nodes.lnd.bolt11 import DESCRIPTION_MAX, fits_bolt11, write_bolt11
+from lnrecur.adapters.nodes.lnd.bolt11 import DESCRIPTION_MAX, MPP_COMPULSORY, fits_bolt11, write_bolt11
+from lnrecur.adapters.nodes.lnd.by_route import ByRoute, require_room, why_by_route
 from lnrecur.adapters.nodes.lnd.channels import Channels
 from lnrecur.adapters.nodes.lnd.entering import Entering, Unusable
 from lnrecur.adapters.nodes.lnd.errors import LndRefused, LndUnavailable, Trouble
 from lnrecur.adapters.nodes.lnd.rest import Json, LndRest
 from lnrecur.ports import FailureReason, NodeInfo, PaymentPath, PayOrder, Rejected, Sent, SentState
-from lnrecur.values import MSAT_PER_SAT, ChainHash, Msat, NodeId, PaymentHash, Preimage, UnixSeconds
+from lnrecur.values import ChainHash, Msat, NodeId, PaymentHash, Point, Preimage, UnixSeconds
 
 PAY_S_MAX: Final = 60
 """Seconds in which LND may begin new attempts; what is on its way then stays on its way."""
@@ -48,6 +51,11 @@ class Payments:
         self._channels = channels
         self._entering = Entering(rest, channels)
         self._chain = chain
+        self._by_route = ByRoute(rest, channels, self._record)
+
+    async def close(self) -> None:
+        """Wait for nothing more."""
+        await self._by_route.close()
 
     async def pay(self, order: PayOrder, info: NodeInfo, now: UnixSeconds) -> None:
         """See `MoneyNode.pay`; `info` is of this LND, and fresh."""
@@ -55,6 +63,11 @@ class Payments:
         if now > order.expires_at:
             raise Rejected(f"the invoice expired at {order.expires_at}, and it is {now}")
         paths = await self._usable(order, info)
+        fitting = [path for path in paths if fits_bolt11(path)]
+        if not fitting:
+            await self._by_route.pay(order, paths)
+            return
+        paths = await self._chosen(fitting, order)
         limit = f" (lnrecur, fees up to {order.max_fee_msat} msat)"
         room = DESCRIPTION_MAX - len(limit)
         request = write_bolt11(
@@ -75,7 +88,7 @@ class Payments:
             "max_parts": PARTS_MAX if order.may_split else 1,
         }
         if order.must_split:
-            body["max_shard_size_msat"] = str(-(-order.amount_msat // 2))
+            body["max_shard_size_msat"] = str(_half(order, paths))
         try:
             async with self._rest.stream("POST", "/v2/router/send", body=body) as told:
                 if "status" not in await anext(told):
@@ -88,10 +101,8 @@ class Payments:
 
     async def sent(self, payment_hash: PaymentHash) -> Sent:
         """See `MoneyNode.sent`."""
-        async with aclosing(self._records(payment_hash)) as records:
-            async for record in records:
-                return await self._read(record)
-        return Sent(SentState.UNKNOWN)
+        record = await self._record(payment_hash)
+        return Sent(SentState.UNKNOWN) if record is None else await self._read(record)
 
     async def follow(self, payment_hash: PaymentHash) -> Sent:
         """See `MoneyNode.follow`."""
@@ -100,6 +111,11 @@ class Payments:
                 if (sent := await self._read(record)).state is not SentState.PENDING:
                     return sent
         return Sent(SentState.UNKNOWN)
+
+    async def _record(self, payment_hash: PaymentHash) -> Json | None:
+        """LND's record of a payment as it is now; None where there is none."""
+        async with aclosing(self._records(payment_hash)) as records:
+            return await anext(records, None)
 
     async def _records(self, payment_hash: PaymentHash) -> AsyncGenerator[Json]:
         """LND's record of a payment now and at every change; nothing at all where there is none."""
@@ -117,37 +133,38 @@ class Payments:
     # --- before
 
     async def _usable(self, order: PayOrder, info: NodeInfo) -> list[PaymentPath]:
-        """The paths LND can be handed."""
+        """The paths that LND can walk, in one way or the other."""
         found: list[PaymentPath] = []
         problems: list[str] = []
         for path in order.paths:
             try:
                 outside = await self._entering.from_outside(path, order.amount_msat, info)
+                require_room(outside, order.amount_msat)
             except Unusable as error:
                 problems.append(str(error))
-                continue
-            if fits_bolt11(outside):
-                found.append(outside)
             else:
-                problems.append("a path is longer than LND reads")
+                found.append(outside)
         if not found:
             raise Rejected("; ".join(problems) or "the invoice has no path to pay by")
-        return await self._chosen(found)
+        return found
 
-    async def _chosen(self, paths: list[PaymentPath]) -> list[PaymentPath]:
+    async def _chosen(self, paths: list[PaymentPath], order: PayOrder) -> list[PaymentPath]:
         """Those that LND will make the best of.
 
         Given several paths with one of a single hop, it looks at that one alone (`routing/blinding.go`), even where it
-        knows no way there. So where there is a choice, ends nobody knows are left out, and then single hops.
+        knows no way there. So where there is a choice, ends nobody knows are left out, and then single hops: unless one
+        leads to a peer of ours over channels that hold enough. It is the cheapest way, and around the peer LND would
+        only find routes that run through the peer twice, which fail.
         """
-        if len(paths) > 1:
-            paths = [path for path in paths if await self._is_known(path)] or paths
-        longer = [path for path in paths if len(path.path.hops) > 1]
-        return longer or paths[:1]
-
-    async def _is_known(self, path: PaymentPath) -> bool:
-        introduction = path.path.first_node_id
-        return isinstance(introduction, bytes) and await self._channels.knows(NodeId(introduction))
+        if len(paths) == 1:
+            return paths
+        single = [path for path in paths if len(path.path.hops) == 1]
+        for path in single:
+            peer = NodeId(_introduction(path))
+            if await self._channels.sendable_msat(peer, in_parts=order.may_split) >= order.amount_msat:
+                return [path]
+        known = [path for path in paths if await self._channels.knows(NodeId(_introduction(path)))] or paths
+        return [path for path in known if len(path.path.hops) > 1] or known[:1]
 
     # --- after
 
@@ -166,22 +183,16 @@ class Payments:
 
     async def _why(self, told: Mapping[str, Any]) -> tuple[FailureReason, bool]:
         """Our word for LND's reason, and whether the same invoice may be tried again."""
+        if (by_route := why_by_route(told)) is not None:
+            return by_route
         reason = told["failure_reason"]
         if reason == "FAILURE_REASON_INSUFFICIENT_BALANCE":
-            return await self._why_insufficient(told), True
+            return await self._channels.why_insufficient(int(told["value_msat"])), True
         if reason in _REFUSALS:
             return FailureReason.REFUSED_BY_PAYEE, False
         if reason == "FAILURE_REASON_NO_ROUTE":
             return await self._why_no_route(told), True
         return FailureReason.OTHER, True
-
-    async def _why_insufficient(self, told: Mapping[str, Any]) -> FailureReason:
-        """LND counts channels that are up. Where the others would have enough, it is the way that is missing."""
-        wanted, up, down = int(told["value_msat"]), 0, 0
-        for channel in await self._channels.open_channels():
-            balance = int(channel["local_balance"]) * MSAT_PER_SAT
-            up, down = (up + balance, down) if channel["active"] else (up, down + balance)
-        return FailureReason.NO_ROUTE if up < wanted <= up + down else FailureReason.INSUFFICIENT_FUNDS
 
     async def _why_no_route(self, told: Mapping[str, Any]) -> FailureReason:
         """Whether there would be a route if only it might cost more than the mandate allows."""
@@ -190,16 +201,42 @@ class Payments:
             limit = _FEE_LIMIT.search(invoice["description"])
             if limit is None:
                 return FailureReason.NO_ROUTE
-            amount = int(invoice["num_msat"])
+            parts = 2 if MPP_COMPULSORY in invoice["features"] else 1
+            amount = -(-int(invoice["num_msat"]) // parts)
             for one in invoice["blinded_paths"]:
-                beyond = int(one["base_fee_msat"]) + -(-amount * int(one["proportional_fee_rate"]) // 1_000_000)
+                beyond = _fee_msat(amount, int(one["base_fee_msat"]), int(one["proportional_fee_rate"]))
                 to = NodeId(base64.b64decode(one["blinded_path"]["introduction_node"]))
                 before = await self._channels.route_fee_msat(to, amount + beyond)
-                if before is not None and before + beyond > int(limit[1]):
+                if before is not None and parts * (before + beyond) > int(limit[1]):
                     return FailureReason.FEE_LIMIT
         except (LndRefused, KeyError):
             return FailureReason.NO_ROUTE
         return FailureReason.NO_ROUTE
+
+
+def _fee_msat(amount: int, base: int, millionths: int) -> int:
+    return base + -(-amount * millionths // 1_000_000)
+
+
+def _half(order: PayOrder, paths: list[PaymentPath]) -> int:
+    """The greatest part where there must be two.
+
+    Raises:
+        Rejected: the paths alone cost more than the limit in two parts. LND would send off one and find that out then;
+            it would hang at the payee for minutes.
+    """
+    half = -(-order.amount_msat // 2)
+    fees = min(_fee_msat(half, path.fee_base_msat, path.fee_proportional_millionths) for path in paths)
+    if 2 * fees > order.max_fee_msat:
+        told = f"in two parts the fees are {2 * fees} msat at least, and may be {order.max_fee_msat} msat"
+        raise Rejected(told, reason=FailureReason.FEE_LIMIT, retryable=True)
+    return half
+
+
+def _introduction(path: PaymentPath) -> Point:
+    first = path.path.first_node_id
+    assert isinstance(first, bytes), "see Entering"
+    return first
 
 
 def _check(order: PayOrder) -> None:

@@ -56,6 +56,8 @@ PERMISSIONS: Final = (
                f"/v2/router/track/{base64.urlsafe_b64encode(bytes(32)).decode()}", is_stream=True),
     Permission("/lnrpc.Lightning/QueryRoutes", "to tell why a payment failed", "GET", f"/v1/graph/routes/{_NO_NODE}/0"),
     Permission("/lnrpc.Lightning/DecodePayReq", "to tell why a payment failed", "GET", "/v1/payreq/none"),
+    Permission("/routerrpc.Router/SendToRouteV2", "to pay over paths that are too long for BOLT 11", "POST",
+               "/v2/router/route/send", is_optional=True),
     Permission("/signrpc.Signer/DeriveSharedKey", "to pay payees whose path begins at your own node", "POST",
                "/v2/signer/sharedkey", is_optional=True),
 )  # fmt: skip

@@ -100,14 +100,15 @@ class LndRest:
         """
         return await self._ask("GET", path, params=dict(query or {}))
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Json:
-        """POST.
+    async def post(self, path: str, body: Mapping[str, Any], *, answer_s_max: float | None = ANSWER_S_MAX) -> Json:
+        """POST. `answer_s_max`: how long the answer may take; None: for ever.
 
         Raises:
             LndRefused: LND says no.
             LndUnavailable: no answer that could be used; LND may have acted.
         """
-        return await self._ask("POST", path, json=dict(body))
+        timeout = httpx.Timeout(ANSWER_S_MAX, connect=CONNECT_S_MAX, read=answer_s_max)
+        return await self._ask("POST", path, json=dict(body), timeout=timeout)
 
     @asynccontextmanager
     async def stream(

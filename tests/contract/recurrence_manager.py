@@ -98,13 +98,14 @@ def full_outbound_state() -> Outbound:
             pay_at=PayAt.BEFORE_END,
             margin_s=11,
             jitter_s=12,
+            give_up_after_s=None,
             ask_if_price_differs=True,
         ),
         created_at=NOW,
         phase=outbound_model.Phase.PAYING,
         next_counter=7,
         basetime=U64_MAX,
-        request=PendingRequest(7, b"\x00\xff", 2),
+        request=PendingRequest(7, b"\x00\xff", 2, later(5)),
         payment=PendingPayment(
             7, payment_hash, b"lni", Msat(2**63), Msat(9), U64_MAX, UnixSeconds(2**64), 3, NextTry.NEW_INVOICE
         ),

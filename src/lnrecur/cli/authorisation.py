@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from lnrecur.bolt12 import Offer, Recurrence
+from lnrecur.bolt12 import Offer, Recurrence, TimeUnit
 from lnrecur.cli.output import local_moment, printable
 from lnrecur.recurrence.errors import CalendarError
 from lnrecur.recurrence.habits import consequences, habits_of
@@ -16,7 +16,13 @@ from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_model import Missed, Outbound, Terms, Trigger
 from lnrecur.recurrence.outbound_times import first_due, pay_at
 from lnrecur.recurrence.windows import first_open_period, first_payable_period
-from lnrecur.recurrence.words import amount_in_words, price_in_words, recurrence_in_words, share_in_words
+from lnrecur.recurrence.words import (
+    amount_in_words,
+    duration_in_words,
+    price_in_words,
+    recurrence_in_words,
+    share_in_words,
+)
 from lnrecur.values import Msat, RecurrenceId, UnixSeconds
 
 DATES_SHOWN: Final = 5
@@ -138,7 +144,16 @@ class Authorisation:
             told = f"the price is {amount_in_words(self._price or 0)}: every payment will wait for your approval"
             facts.append(("mind", told))
         mind = [("mind", sentence) for sentence in consequences(self.offer)]
-        return [*facts, ("missed", self._missed()), *mind, *self._date_facts()]
+        return [*facts, ("missed", self._missed()), *self._given_up(), *mind, *self._date_facts()]
+
+    def _given_up(self) -> list[tuple[str, str]]:
+        most = self.terms.give_up_after_s
+        if most is None:
+            return []
+        told = (
+            f"if no invoice comes within {duration_in_words(TimeUnit.SECONDS, most)}: then it ends, with nothing paid"
+        )
+        return [("given up", told)]
 
     def _is_above_limit(self) -> bool:
         limit = self.mandate.max_per_period_msat

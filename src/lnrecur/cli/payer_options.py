@@ -71,6 +71,9 @@ def terms_options() -> Callable[[AnyFunction], AnyFunction]:
         click.option("--ask-if-price-differs/--pay-if-price-differs", default=None,
                      help="About an invoice within the limits that asks for another amount than the price.  "
                      "[default: it is paid, and told]"),
+        click.option("--give-up-after", type=OrNone(SECONDS),
+                     help="How long to ask for the first invoice, before anything is paid; none: until the offer "
+                     "expires.  [default: 1d]"),
         click.option("--request-retry", type=RETRY, metavar="POLICY",
                      help="How often to ask for an invoice, such as first=5s,factor=2,cap=15min,jitter=25,tries=10."),
         click.option("--payment-retry", type=RETRY, metavar="POLICY", help="How often to try a payment that failed."),
@@ -88,7 +91,8 @@ def _all(options: tuple[Callable[[AnyFunction], AnyFunction], ...]) -> Callable[
 
 
 _TERMS: Final = {"margin": "margin_s", "jitter": "jitter_s", "request_retry": "request_retry",
-                 "payment_retry": "payment_retry", "ask_if_price_differs": "ask_if_price_differs"}  # fmt: skip
+                 "payment_retry": "payment_retry", "ask_if_price_differs": "ask_if_price_differs",
+                 "give_up_after": "give_up_after_s"}  # fmt: skip
 
 
 def terms_body(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -172,4 +172,5 @@ def _terms(told: Told) -> Terms:
         pay_at=PayAt(told["pay_at"]),
         margin_s=told["margin_s"],
         ask_if_price_differs=told["ask_if_price_differs"],
+        give_up_after_s=told["give_up_after_s"],
     )

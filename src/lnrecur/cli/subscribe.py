@@ -15,11 +15,11 @@ from lnrecur.cli.client import Client, home_option, key_option
 from lnrecur.cli.decode import read_offer
 from lnrecur.cli.errors import EXIT_FAILED
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, printable
-from lnrecur.cli.payer_options import limit_options, mandate_body, terms_body, terms_options
+from lnrecur.cli.payer_options import NOTHING, limit_options, mandate_body, terms_body, terms_options
 from lnrecur.daemon.config import Home
 from lnrecur.errors import UsageError
 from lnrecur.recurrence.mandate import SLIPPAGE_PPM, FiatLimit, Mandate
-from lnrecur.recurrence.outbound_terms import Missed, PayAt, Terms, Trigger
+from lnrecur.recurrence.outbound_terms import GIVE_UP_AFTER_S, Missed, PayAt, Terms, Trigger
 from lnrecur.values import Msat
 
 _PURPOSE_MAX: Final = 2000
@@ -103,7 +103,12 @@ def _terms(asked: dict[str, Any]) -> Terms:
         quantity=asked["quantity"],
         pay_at=PayAt((asked["pay_at"] or "start").replace("-", "_")),
         margin_s=asked["margin"] or 0,
+        give_up_after_s=_give_up_after(asked["give_up_after"]),
     )
+
+
+def _give_up_after(said: Any) -> int | None:
+    return GIVE_UP_AFTER_S if said is None else None if said is NOTHING else int(said)
 
 
 def _ask(authorisation: Authorisation) -> None:

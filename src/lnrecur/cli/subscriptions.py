@@ -204,7 +204,8 @@ def _payer_facts(told: dict[str, Any]) -> list[tuple[str, str]]:
     facts = []
     trying, window = told["next_try"], told["next_window"]
     if trying is not None:
-        facts.append(("next try", f"{trying['what']} no. {trying['try']} at {local_time(trying['at'])}"))
+        ends = "" if trying["gives_up_at"] is None else f", given up at {local_time(trying['gives_up_at'])}"
+        facts.append(("next try", f"{trying['what']} no. {trying['try']} at {local_time(trying['at'])}{ends}"))
     if window is not None:
         facts.append(("pay window", f"from {local_time(window['opens'])} to {local_time(window['closes'])}"))
     if told["missed_periods"]:

@@ -32,6 +32,7 @@ AMENDABLE: Final = frozenset(
         "jitter_s",
         "via",
         "ask_if_price_differs",
+        "give_up_after_s",
     }
 )
 """The terms that may change. The others stand in every request of a subscription, and stay (Q20)."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from lnrecur.bolt12 import TimeUnit
 from lnrecur.recurrence import outbound_requests as requests
 from lnrecur.recurrence.effects import Emit, Facts, SendInvoiceRequest
 from lnrecur.recurrence.outbound_approvals import needs_approval, over_mandate
 from lnrecur.recurrence.outbound_endings import lapse
 from lnrecur.recurrence.outbound_missed import has_more_to_tell, tell_missed, too_many_missed
-from lnrecur.recurrence.outbound_model import Due, Outbound, Step, Trigger, Unreachable, Wait
+from lnrecur.recurrence.outbound_model import Due, Outbound, PendingRequest, Step, Trigger, Unreachable, Wait
 from lnrecur.recurrence.outbound_prices import fiat_excess, least_for_period, mandate_excess, price_of
-from lnrecur.recurrence.outbound_times import left_s, resend_at
+from lnrecur.recurrence.outbound_times import first_request_until, left_s, resend_at
+from lnrecur.recurrence.words import duration_in_words
 from lnrecur.values import UnixSeconds
 
 
@@ -40,9 +42,9 @@ def _ask_if_allowed(state: Outbound, event: Due, now: UnixSeconds) -> Step:
 
 
 def _ask(state: Outbound, event: Due, now: UnixSeconds) -> Step:
-    request = requests.next_request(state, event.keys)
-    wake_at = resend_at(state, 1, event.entropy, now)
-    asked = replace(state, phase=state.asking_phase, request=request, attempt=state.attempt + 1, wake_at=wake_at)
+    request = replace(requests.next_request(state, event.keys), since=now)
+    asked = replace(state, phase=state.asking_phase, request=request, attempt=state.attempt + 1)
+    asked = replace(asked, wake_at=resend_at(asked, 1, event.entropy, now))
     if state.habits.repeats_invoices:
         asked = replace(asked, first_request=request.data)
     emitted = Emit("subscription.requested", {"counter": request.counter, "index": state.next_index})
@@ -61,15 +63,25 @@ def ask_again(state: Outbound, event: Due, now: UnixSeconds) -> Step:
 
 def _resend(state: Outbound, event: Due, now: UnixSeconds) -> Step:
     assert state.request is not None
-    tries, expiry = state.request.tries, state.offer.absolute_expiry
-    expired = state.next_counter == 0 and expiry is not None and now > expiry
-    bounded = left_s(state, now) is not None
-    if expired or state.terms.request_retry.gives_up_after(tries, bounded=bounded):
-        why = "the offer has expired" if expired else f"no invoice after {tries} requests"
-        return lapse(state, "subscription.given_up", state.problem or why)
-    request = replace(state.request, tries=tries + 1)
+    over = _is_over(state, state.request, now)
+    if over is not None:
+        return lapse(state, "subscription.given_up", over if state.problem is None else f"{state.problem} ({over})")
+    request = replace(state.request, tries=state.request.tries + 1)
     wake_at = resend_at(state, request.tries, event.entropy, now)
     return Step(replace(state, request=request, wake_at=wake_at), (SendInvoiceRequest(request.data),))
+
+
+def _is_over(state: Outbound, request: PendingRequest, now: UnixSeconds) -> str | None:
+    """Why a request is not sent again, None where it is."""
+    expiry = state.offer.absolute_expiry
+    if state.next_counter == 0 and expiry is not None and now > expiry:
+        return "the offer has expired"
+    if state.terms.request_retry.gives_up_after(request.tries, bounded=left_s(state, now) is not None):
+        return f"no invoice after {request.tries} requests"
+    until, most = first_request_until(state), state.terms.give_up_after_s
+    if until is not None and most is not None and now >= until:
+        return f"no invoice within {duration_in_words(TimeUnit.SECONDS, most)}"
+    return None
 
 
 def unreachable(state: Outbound, event: Unreachable, now: UnixSeconds) -> Step:

@@ -74,6 +74,8 @@ class PendingRequest:
     counter: int
     data: bytes
     tries: int = 1
+    since: UnixSeconds | None = None
+    """When it was sent first, or could be: a payee may say from when on."""
 
 
 class NextTry(StrEnum):

@@ -61,11 +61,12 @@ def _later(state: Outbound, refusal: Refusal, event: RefusalArrived, now: UnixSe
 def _wait(state: Outbound, refusal: Refusal, event: RefusalArrived, now: UnixSeconds) -> Step:
     """Until the moment the payee names, if that can be one: a period is due at its start, by whoever's clock."""
     closes, latest = closing(state), _start_by_any_clock(state)
-    if refusal.until is None or latest is None or not now < refusal.until <= latest:
+    if state.request is None or refusal.until is None or latest is None or not now < refusal.until <= latest:
         return Step(state)
     if closes is not None and refusal.until >= closes:
         return Step(state)
-    return Step(replace(state, wake_at=not_past_closing(state, refusal.until, now)))
+    request = replace(state.request, since=refusal.until)
+    return Step(replace(state, request=request, wake_at=not_past_closing(state, refusal.until, now)))
 
 
 def _start_by_any_clock(state: Outbound) -> int | None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from lnrecur.recurrence.retry import PAYMENT_RETRY, REQUEST_RETRY, RetryPolicy
+
+GIVE_UP_AFTER_S: Final = 86_400
+"""A day: a payee that was switched off for the night is found in the morning."""
 
 
 class Trigger(StrEnum):
@@ -58,5 +62,7 @@ class Terms:
     jitter_s: int | None = None
     """A request goes out up to this much later, so that a million payers do not knock in the same second; None: up to
     an hour, or the twentieth part of the pay window where that is less. Never more than half of what is left of it."""
+    give_up_after_s: int | None = GIVE_UP_AFTER_S
+    """The first request, which no window bounds, is sent for so long; None: until the offer expires."""
     ask_if_price_differs: bool = False
     """Whether a person is asked about an invoice within the mandate that asks for another amount than the price."""

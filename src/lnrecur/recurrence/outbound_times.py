@@ -8,7 +8,7 @@ from lnrecur.bolt12 import Offer
 from lnrecur.recurrence.errors import CalendarError
 from lnrecur.recurrence.habits import habits_of
 from lnrecur.recurrence.outbound_model import Outbound
-from lnrecur.recurrence.outbound_terms import PayAt, Terms
+from lnrecur.recurrence.outbound_terms import Missed, PayAt, Terms
 from lnrecur.recurrence.windows import END_OF_TIME, PayWindow, pay_window, start_of
 from lnrecur.values import UnixSeconds
 
@@ -113,14 +113,33 @@ def left_s(state: Outbound, now: UnixSeconds) -> int | None:
 
 
 def resend_at(state: Outbound, tries: int, entropy: bytes, now: UnixSeconds) -> UnixSeconds:
-    """When to look at an unanswered request again: by the policy, and when a period is missed.
+    """When to look at an unanswered request again: by the policy, when a period is missed, and when to give up.
 
     The first request has no window; it is tried as often as if it had one as long as its period.
     """
     left = left_s(state, now)
     if left is None and state.next_counter == 0 and not state.one_off:
         left = _first_period_s(state, now)
-    return not_past_closing(state, now + state.terms.request_retry.delay_s(tries, entropy, left), now)
+    moment = not_past_closing(state, now + state.terms.request_retry.delay_s(tries, entropy, left), now)
+    until = first_request_until(state)
+    return moment if until is None or until <= now else min(moment, until)
+
+
+def first_request_until(state: Outbound) -> UnixSeconds | None:
+    """When the first request is given up, or its offer has expired; None for later ones, which their windows bound."""
+    if state.request is None or state.next_counter:
+        return None
+    since, most, expiry = state.request.since, state.terms.give_up_after_s, state.offer.absolute_expiry
+    given_up = None if most is None else (state.created_at if since is None else since) + most
+    ends = (given_up, None if expiry is None else expiry + 1)
+    return min((UnixSeconds(end) for end in ends if end is not None), default=None)
+
+
+def gives_up_at(state: Outbound) -> UnixSeconds | None:
+    """When what is being tried again will be given up, and the subscription with it; None where time ends nothing."""
+    if state.next_counter == 0:
+        return first_request_until(state)
+    return closing(state) if state.terms.missed is Missed.STOP and not state.payee_paused else None
 
 
 def _first_period_s(state: Outbound, now: UnixSeconds) -> int | None:

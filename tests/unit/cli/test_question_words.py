@@ -22,6 +22,7 @@ def asked(waits_for: str, *, changes: dict[str, Any] | None = None, paid_elsewhe
         "next_window": None, "total_msat": 3_000_000, "payments": 3, "awaiting_msat": None, "problem": "a reason",
         "mandate": MANDATE, "offer": OFFER, "quantity": None, "missed_periods": 4, "trigger": "automatic",
         "missed": "stop", "pay_at": "start", "margin_s": 0, "invoice_expires_at": None, "ask_if_price_differs": False,
+        "give_up_after_s": 3600,
         **more,
     }  # fmt: skip
     question: Question = question_about(told, changes or {}, paid_elsewhere=paid_elsewhere)

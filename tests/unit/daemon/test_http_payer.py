@@ -188,6 +188,7 @@ def test_the_next_try_is_told_with_its_number(api: Api) -> None:
         "what": "request",
         "try": 4,
         "at": "2027-01-16T08:00:00Z",
+        "gives_up_at": "2027-01-17T08:00:00Z",
     }
 
 

@@ -77,6 +77,7 @@ def test_a_subscription_says_what_was_authorised(api: Api) -> None:
         pay_at="before_end",
         margin_s=60,
         jitter_s=0,
+        give_up_after_s=7200,
         request_retry={"first_delay_s": 9},
         payment_retry={"tries_max": 3},
     )
@@ -116,6 +117,7 @@ def test_a_subscription_says_what_was_authorised(api: Api) -> None:
         "pay_at": "before_end",
         "margin_s": 60,
         "jitter_s": 0,
+        "give_up_after_s": 7200,
         "ask_if_price_differs": False,
         "request_retry": retry(cap_s=900, first_delay_s=9),
         "payment_retry": retry(cap_s=600, tries_max=3, tries_max_unbounded=10),

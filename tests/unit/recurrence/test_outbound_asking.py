@@ -1,5 +1,7 @@
 """How a payer asks: resends, refusals, missed windows, giving up."""
 
+from dataclasses import replace
+
 import pytest
 
 from helpers.engine import NOW, PERIOD, PRICE, PayerSide, an_offer, every, kinds, names, only
@@ -7,7 +9,17 @@ from lnrecur.bolt12 import InvoiceRequest
 from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
 from lnrecur.bolt12.invoice_error import write_invoice_error
 from lnrecur.recurrence.effects import Emit, SendInvoiceRequest
-from lnrecur.recurrence.outbound_model import Missed, Phase, RefusalArrived, Terms, Unreachable
+from lnrecur.recurrence.outbound_model import (
+    Amended,
+    Missed,
+    PauseAsked,
+    Phase,
+    RefusalArrived,
+    ResumeAsked,
+    Terms,
+    Unreachable,
+)
+from lnrecur.recurrence.outbound_times import gives_up_at
 from lnrecur.recurrence.retry import RetryPolicy
 from lnrecur.values import UnixSeconds
 
@@ -52,6 +64,80 @@ def test_a_first_request_is_not_sent_beyond_the_expiry_of_its_offer() -> None:
     assert payer.now == NOW + 5
     assert names(payer.wake()) == ["subscription.given_up"]
     assert payer.state.problem == "the offer has expired"
+
+
+DAY = 86_400
+
+
+@pytest.mark.parametrize(("terms", "after"), [(Terms(), DAY), (Terms(give_up_after_s=100), 100)])
+def test_a_first_request_that_nobody_answers_is_given_up_after_a_while(terms: Terms, after: int) -> None:
+    payer = PayerSide(an_offer(every(30 * DAY)), terms=terms)
+    payer.wake()
+    payer.step(Unreachable("no peer of ours knows the way"))
+    while not payer.state.is_final:
+        assert gives_up_at(payer.state) == NOW + after
+        effects = payer.wake()
+    assert payer.now == NOW + after
+    assert names(effects) == ["subscription.given_up"]
+    within = "1 day" if after == DAY else "100 seconds"
+    assert payer.state.problem == (
+        f"the payee cannot be reached: no peer of ours knows the way (no invoice within {within})"
+    )
+
+
+def test_a_first_request_can_be_sent_until_its_offer_expires() -> None:
+    offer = an_offer(every(30 * DAY), absolute_expiry=NOW + 50 * DAY)
+    payer = PayerSide(offer, terms=Terms(give_up_after_s=None))
+    payer.wake()
+    while not payer.state.is_final:
+        assert gives_up_at(payer.state) == NOW + 50 * DAY + 1
+        payer.wake()
+    assert (payer.now, payer.state.problem) == (NOW + 50 * DAY + 1, "the offer has expired")
+
+
+def test_a_first_request_without_any_end_is_sent_for_ever() -> None:
+    payer = PayerSide(terms=Terms(give_up_after_s=None))
+    for _ in range(50):
+        payer.wake()
+    assert (payer.state.phase, gives_up_at(payer.state)) == (Phase.AWAITING_FIRST_INVOICE, None)
+
+
+def test_the_time_to_give_up_begins_anew_when_a_payee_says_from_when_on_it_serves() -> None:
+    offer = an_offer(every(30 * DAY, base=RecurrenceBase(0, NOW + 3 * DAY)))
+    payer = PayerSide(offer, terms=Terms(start=0, give_up_after_s=DAY))
+    payer.wake()
+    until = NOW + 3 * DAY
+    payer.step(_refusal(f"too early: period 0 can be paid from {until}, it is {NOW} [Q16]"))
+    assert payer.state.wake_at == until
+    assert kinds(payer.wake()) == ["SendInvoiceRequest"]
+    assert gives_up_at(payer.state) == until + DAY
+
+
+def test_the_time_to_give_up_begins_anew_after_a_pause() -> None:
+    payer = PayerSide(an_offer(every(30 * DAY)))
+    payer.wake()
+    payer.step(PauseAsked())
+    payer.now = UnixSeconds(NOW + 9 * DAY)
+    payer.step(ResumeAsked())
+    assert kinds(payer.wake()) == ["SendInvoiceRequest"]
+    assert gives_up_at(payer.state) == NOW + 10 * DAY
+
+
+def test_amending_the_time_holds_from_the_next_look_on() -> None:
+    payer = PayerSide(an_offer(every(30 * DAY)))
+    payer.wake()
+    payer.step(Amended(terms={"give_up_after_s": 1}))
+    payer.wake()
+    assert payer.state.phase is Phase.LAPSED
+
+
+@pytest.mark.parametrize(("terms", "ends"), [(STOP, NOW + PERIOD + 100), (CATCH_UP, None)])
+def test_a_later_request_is_given_up_with_its_window(terms: Terms, ends: int | None) -> None:
+    payer = PayerSide.paid(1, an_offer(WINDOW), terms=replace(terms, give_up_after_s=1))
+    payer.wake()
+    payer.wake()
+    assert payer.state.phase is Phase.REQUESTING
+    assert gives_up_at(payer.state) == ends
 
 
 def test_a_running_subscription_outlives_the_expiry_of_its_offer() -> None:

@@ -22,7 +22,7 @@ from lnrecur.daemon.http.bodies import (
 )
 from lnrecur.errors import UsageError
 from lnrecur.recurrence.mandate import CATCH_UP_MAX, SLIPPAGE_PPM, FiatLimit, Mandate
-from lnrecur.recurrence.outbound_terms import Missed, PayAt, Terms, Trigger
+from lnrecur.recurrence.outbound_terms import GIVE_UP_AFTER_S, Missed, PayAt, Terms, Trigger
 from lnrecur.recurrence.retry import (
     ONE_OFF_PAYMENT_RETRY,
     ONE_OFF_REQUEST_RETRY,
@@ -123,6 +123,7 @@ class SubscribeBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     margin_s: Seconds = 0
     jitter_s: Seconds | None = None
     ask_if_price_differs: bool = False
+    give_up_after_s: Positive | None = GIVE_UP_AFTER_S
     request_retry: RetryBody = msgspec.field(default_factory=RetryBody)
     payment_retry: RetryBody = msgspec.field(default_factory=RetryBody)
 
@@ -139,6 +140,7 @@ class SubscribeBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
             margin_s=self.margin_s,
             jitter_s=self.jitter_s,
             ask_if_price_differs=self.ask_if_price_differs,
+            give_up_after_s=self.give_up_after_s,
             request_retry=self.request_retry.to_policy(REQUEST_RETRY),
             payment_retry=self.payment_retry.to_policy(PAYMENT_RETRY),
             start=self.start,
@@ -214,6 +216,7 @@ class AmendBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     margin_s: Seconds | UnsetType = UNSET
     jitter_s: Seconds | UnsetType | None = UNSET
     ask_if_price_differs: bool | UnsetType = UNSET
+    give_up_after_s: Positive | UnsetType | None = UNSET
     via: Via | UnsetType = UNSET
     request_retry: RetryBody | UnsetType = UNSET
     payment_retry: RetryBody | UnsetType = UNSET

@@ -12,7 +12,7 @@ from lnrecur.recurrence.habits import consequences
 from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_model import Outbound, Phase
 from lnrecur.recurrence.outbound_questions import question_of
-from lnrecur.recurrence.outbound_times import next_window
+from lnrecur.recurrence.outbound_times import gives_up_at, next_window
 from lnrecur.recurrence.retry import RetryPolicy
 from lnrecur.recurrence.words import recurrence_in_words
 from lnrecur.service.authorising import mandate_left
@@ -69,6 +69,7 @@ def outbound_shape(state: Outbound, payer_id: Point) -> Shape:
         "margin_s": terms.margin_s,
         "jitter_s": terms.jitter_s,
         "ask_if_price_differs": terms.ask_if_price_differs,
+        "give_up_after_s": terms.give_up_after_s,
         "request_retry": retry_shape(terms.request_retry),
         "payment_retry": retry_shape(terms.payment_retry),
         "via": list(terms.via),
@@ -96,11 +97,12 @@ def _window(state: Outbound) -> Shape | None:
 
 
 def next_try(state: Outbound) -> Shape | None:
-    """What is tried again, when, and the how manieth try that will be; None where nothing is being tried."""
+    """What is tried again, when, the how manieth try that will be, and when it is given up (null: by no clock)."""
+    when = {"at": at(state.wake_at), "gives_up_at": at(gives_up_at(state))}
     if state.payment is not None and state.payment.next_try is not None:
-        return {"what": "payment", "try": state.payment.tries + state.attempt, "at": at(state.wake_at)}
+        return {"what": "payment", "try": state.payment.tries + state.attempt, **when}
     if state.request is not None:
-        return {"what": "request", "try": state.request.tries + 1, "at": at(state.wake_at)}
+        return {"what": "request", "try": state.request.tries + 1, **when}
     return None
 
 

@@ -57,8 +57,9 @@ class Invoice(InvoiceRequestFields):
         made = cls.__new__(cls)
         made.stream = TlvStream((*request.request_records(), *records))
         check_size(len(made.stream.to_bytes()))
-        mirrored = {name: value for name, value in request.values.items() if name != fields.SIGNATURE.name}
-        made.values = {**mirrored, **own}
+        values = {**request.values, **own}
+        values.pop(fields.SIGNATURE.name, None)
+        made.values = values
         made.dialect = request.dialect
         made._check()
         return made

@@ -73,12 +73,12 @@ class OfferFields(Bolt12Message):
 
     def offer_records(self) -> tuple[TlvRecord, ...]:
         """The records of the offer, exactly as they came."""
-        return tuple(record for record in self.stream.records if in_offer_range(record.type))
+        return tuple([record for record in self.stream.records if in_offer_range(record[0])])
 
     @property
     def offer_id(self) -> OfferId:
         """SHA-256 of the offer's bytes: how Core Lightning names offers, and so do we."""
-        return OfferId(sha256(*(record.raw for record in self.offer_records())))
+        return OfferId(sha256(*[raw for _, _, raw in self.offer_records()]))
 
 
 class Offer(OfferFields):

@@ -57,4 +57,4 @@ class InvoiceRequestFields(OfferFields):
 
     def request_records(self) -> tuple[TlvRecord, ...]:
         """The records an invoice must mirror: everything of the offer and the request (V6)."""
-        return tuple(record for record in self.stream.records if in_invreq_range(record.type))
+        return tuple([record for record in self.stream.records if in_invreq_range(record[0])])

@@ -25,28 +25,31 @@ def merkle_root(records: Iterable[TlvRecord]) -> bytes:
     Raises:
         ValueError: there is no record to sign.
     """
-    signed = [record for record in records if not is_signature(record.type)]
-    if not signed:
-        raise ValueError("a message without fields has no merkle root")
-    leaf_state, branch_state = tagged_hash_state(b"LnLeaf"), tagged_hash_state(b"LnBranch")
-    nonce_state = tag_once(b"LnNonce" + signed[0].raw)
+    leaf_copy, branch_copy = tagged_hash_state(b"LnLeaf").copy, tagged_hash_state(b"LnBranch").copy
+    nonce_copy = None
     level = []
-    for tlv_type, _, raw in signed:
-        leaf, nonce, branch = leaf_state.copy(), nonce_state.copy(), branch_state.copy()
+    for tlv_type, _, raw in records:
+        if is_signature(tlv_type):
+            continue
+        if nonce_copy is None:
+            nonce_copy = tag_once(b"LnNonce" + raw).copy
+        leaf, nonce, branch = leaf_copy(), nonce_copy(), branch_copy()
         leaf.update(raw)
         nonce.update(raw[:1] if tlv_type < 0xFD else encode_bigsize(tlv_type))
         left, right = leaf.digest(), nonce.digest()
         branch.update(left + right if left < right else right + left)
         level.append(branch.digest())
+    if not level:
+        raise ValueError("a message without fields has no merkle root")
     while len(level) > 1:
-        paired = []
+        above = []
         for left, right in zip(level[::2], level[1::2], strict=False):
-            branch = branch_state.copy()
+            branch = branch_copy()
             branch.update(left + right if left < right else right + left)
-            paired.append(branch.digest())
-        if len(level) % 2:
-            paired.append(level[-1])
-        level = paired
+            above.append(branch.digest())
+        if len(level) & 1:
+            above.append(level[-1])
+        level = above
     return level[0]
 
 

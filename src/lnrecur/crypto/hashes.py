@@ -13,10 +13,7 @@ if TYPE_CHECKING:
 
 def sha256(*parts: bytes) -> bytes:
     """SHA-256 of the concatenated parts."""
-    state = _sha256()
-    for part in parts:
-        state.update(part)
-    return state.digest()
+    return _sha256(parts[0] if len(parts) == 1 else b"".join(parts)).digest()
 
 
 def hmac_sha256(key: bytes, *parts: bytes) -> bytes:

@@ -7,6 +7,7 @@ came over such a path, and a request for an offer without paths only if it did n
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Final
 
 from lnrecur.bolt12 import fields
@@ -16,6 +17,7 @@ from lnrecur.wire.tlv import TlvRecord
 
 NONCE_SIZE: Final = 8
 _CODE_SIZE: Final = 16
+_type_of = itemgetter(0)
 
 
 def path_secret(key: bytes, terms: OfferTerms, nonce: bytes) -> bytes:
@@ -37,7 +39,7 @@ def is_ours(key: bytes, offer: OfferFields, path_id: bytes | None) -> bool:
     metadata = offer.metadata or b""
     if len(metadata) != NONCE_SIZE + _CODE_SIZE:
         return False
-    records = [record for record in offer.offer_records() if record.type != fields.OFFER_METADATA.number]
+    records = [record for record in offer.offer_records() if record[0] != fields.OFFER_METADATA.number]
     nonce, code = metadata[:NONCE_SIZE], metadata[NONCE_SIZE:]
     if not same_bytes(code, _code(key, nonce, records)):
         return False
@@ -47,11 +49,10 @@ def is_ours(key: bytes, offer: OfferFields, path_id: bytes | None) -> bool:
 
 
 def _code(key: bytes, nonce: bytes, records: list[TlvRecord]) -> bytes:
-    ordered = sorted(records, key=lambda record: record.type)
-    return hmac_sha256(key, b"offer", nonce, *(record.raw for record in ordered))[:_CODE_SIZE]
+    return hmac_sha256(key, b"offer", nonce, *[raw for _, _, raw in sorted(records, key=_type_of)])[:_CODE_SIZE]
 
 
 def _path_secret(key: bytes, nonce: bytes, records: list[TlvRecord]) -> bytes:
-    ordered = sorted(records, key=lambda record: record.type)
+    ordered = sorted(records, key=_type_of)
     raw = [record.raw for record in ordered if record.type != fields.OFFER_PATHS.number]
     return hmac_sha256(key, b"offer path", nonce, *raw)

@@ -11,6 +11,7 @@ and only the longer forms (and everything that is wrong) go through `decode_bigs
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from lnrecur.wire.bigsize import decode_bigsize, encode_bigsize
@@ -34,6 +35,8 @@ class TlvRecord(NamedTuple):
     @classmethod
     def of(cls, tlv_type: int, value: bytes) -> TlvRecord:
         """A record to be written."""
+        if tlv_type < 0xFD and (size := len(value)) < 0xFD:
+            return _record(cls, (tlv_type, value, bytes((tlv_type, size)) + value))
         return cls(tlv_type, value, encode_bigsize(tlv_type) + encode_bigsize(len(value)) + value)
 
 
@@ -51,8 +54,8 @@ class TlvStream:
         Raises:
             WireError: two records have the same type.
         """
-        self.records = tuple(sorted(records, key=lambda record: record.type))
-        self._by_type = {record.type: record.value for record in self.records}
+        self.records = tuple(sorted(records, key=_type_of))
+        self._by_type = {tlv_type: value for tlv_type, value, _ in self.records}
         self._data = None
         if len(self._by_type) != len(self.records):
             raise WireError("two records have the same type")
@@ -100,7 +103,7 @@ class TlvStream:
     def to_bytes(self) -> bytes:
         """The stream as it goes on the wire; byte-identical to what was read."""
         if self._data is None:
-            self._data = b"".join([record.raw for record in self.records])
+            self._data = b"".join([raw for _, _, raw in self.records])
         return self._data
 
     def get(self, tlv_type: int) -> bytes | None:
@@ -112,7 +115,7 @@ class TlvStream:
 
     def _index(self) -> dict[int, bytes]:
         if self._by_type is None:
-            self._by_type = {record.type: record.value for record in self.records}
+            self._by_type = {tlv_type: value for tlv_type, value, _ in self.records}
         return self._by_type
 
     def __iter__(self) -> Iterator[TlvRecord]:
@@ -131,6 +134,7 @@ class TlvStream:
         return f"TlvStream({[record.type for record in self.records]})"
 
 
+_type_of = itemgetter(0)
 _record = tuple.__new__  # what NamedTuple's own constructor does, at half its price
 
 

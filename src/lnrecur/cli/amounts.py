@@ -1,15 +1,15 @@
-"""How people write amounts, durations and moments on the command line; integers all the way, never floats."""
+"""How people write amounts and durations on the command line; integers all the way, never floats."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import click
 
+from lnrecur.cli.moments import parse_moment, quoted
 from lnrecur.errors import UsageError
 from lnrecur.recurrence.currencies import currency_exponent
 from lnrecur.recurrence.words import price_in_words
@@ -30,9 +30,6 @@ _RETRY_COUNTS: Final = {"factor": "factor", "jitter": "jitter_percent", "tries":
 _COUNT_DIGITS_MAX: Final = 9
 _MINOR_MAX: Final = 2**63 - 1
 _EVERY: Final = re.compile(r"(?P<count>\d{0,12})\s*(?P<unit>[a-z]+)", re.IGNORECASE | re.ASCII)
-_MOMENT_DIGITS_MAX: Final = 20
-_QUOTE_MAX: Final = 60
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS: Final = {
     "s": ("seconds", 1), "sec": ("seconds", 1), "second": ("seconds", 1), "min": ("seconds", 60),
     "minute": ("seconds", 60), "h": ("seconds", 3600), "hour": ("seconds", 3600), "d": ("days", 1), "day": ("days", 1),
@@ -50,16 +47,16 @@ def parse_amount(text: str) -> Msat:
     """
     found = _AMOUNT.fullmatch(text.strip())
     if found is None:
-        raise UsageError(f"{_quoted(text)} is no amount: write 1000sat, 1,000sat, 0.5sat or 1500msat")
+        raise UsageError(f"{quoted(text)} is no amount: write 1000sat, 1,000sat, 0.5sat or 1500msat")
     whole, part = int(found["whole"].replace(",", "").replace("_", "")), found["part"]
     if not found["unit"].lower().startswith("m"):
         msat = whole * MSAT_PER_SAT + int((part or "0").ljust(3, "0"))
     elif part is None:
         msat = whole
     else:
-        raise UsageError(f"{_quoted(text)}: a millisatoshi cannot be divided")
+        raise UsageError(f"{quoted(text)}: a millisatoshi cannot be divided")
     if msat > U64_MAX:
-        raise UsageError(f"{_quoted(text)} is more than there can be")
+        raise UsageError(f"{quoted(text)} is more than there can be")
     return Msat(msat)
 
 
@@ -84,11 +81,11 @@ def parse_price(text: str) -> Price:
     exponent = currency_exponent(currency)
     if len(part) > exponent:
         told = f"has no smaller unit than {price_in_words(1, currency)}"
-        raise UsageError(f"{_quoted(text)}: {currency} {told}")
+        raise UsageError(f"{quoted(text)}: {currency} {told}")
     whole = int(found["whole"].replace(",", "").replace("_", ""))
     minor = whole * 10**exponent + int(part.ljust(exponent, "0") or "0")
     if minor > _MINOR_MAX:
-        raise UsageError(f"{_quoted(text)} is more than there can be")
+        raise UsageError(f"{quoted(text)} is more than there can be")
     return Price(minor, currency)
 
 
@@ -101,7 +98,7 @@ def parse_percent(text: str) -> int:
     found = _PERCENT.fullmatch(text.strip())
     ppm = -1 if found is None else int(found["whole"]) * 10_000 + int((found["part"] or "0").ljust(4, "0"))
     if not 0 <= ppm <= 1_000_000:
-        raise UsageError(f"{_quoted(text)} is no percentage: write 5, 5% or 2.5%, at most 100")
+        raise UsageError(f"{quoted(text)} is no percentage: write 5, 5% or 2.5%, at most 100")
     return ppm
 
 
@@ -121,7 +118,7 @@ def parse_retry(text: str) -> dict[str, int | None]:
         elif name in _RETRY_COUNTS and value.isascii() and value.isdigit() and len(value) <= _COUNT_DIGITS_MAX:
             told[_RETRY_COUNTS[name]] = int(value)
         else:
-            raise UsageError(f"{_quoted(part)} says nothing about tries: write first=5s,factor=2,cap=15min,tries=10")
+            raise UsageError(f"{quoted(part)} says nothing about tries: write first=5s,factor=2,cap=15min,tries=10")
     return told
 
 
@@ -134,11 +131,11 @@ def parse_every(text: str) -> tuple[str, int]:
     span = _span(text)
     if span is None:
         told = "is no period: write 30s, 10min, 2h, 1d, 2w, 1month or 1y (m alone could be minutes or months)"
-        raise UsageError(f"{_quoted(text)} {told}")
+        raise UsageError(f"{quoted(text)} {told}")
     if not span[1]:
-        raise UsageError(f"{_quoted(text)}: a period of nothing never passes [O4]")
+        raise UsageError(f"{quoted(text)}: a period of nothing never passes [O4]")
     if span[1] > U32_MAX:
-        raise UsageError(f"{_quoted(text)} is too long: a period has at most {U32_MAX} {span[0]}")
+        raise UsageError(f"{quoted(text)} is too long: a period has at most {U32_MAX} {span[0]}")
     return span
 
 
@@ -150,39 +147,13 @@ def parse_seconds(text: str) -> int:
     """
     span = ("seconds", 0) if text.strip() == "0" else _span(text)
     if span is None:
-        raise UsageError(f"{_quoted(text)} is no duration: write 90s, 10min, 2h, 1d or 1w")
+        raise UsageError(f"{quoted(text)} is no duration: write 90s, 10min, 2h, 1d or 1w")
     unit, count = span
     if unit not in _SECONDS:
-        raise UsageError(f"{_quoted(text)}: months have no fixed length in seconds, write days")
+        raise UsageError(f"{quoted(text)}: months have no fixed length in seconds, write days")
     seconds = count * _SECONDS[unit]
     if seconds > U32_MAX:
-        raise UsageError(f"{_quoted(text)} is too long: at most {U32_MAX} seconds")
-    return seconds
-
-
-def parse_moment(text: str) -> int:
-    """A moment in seconds since 1970: unix seconds, or ISO 8601 such as 2027-01-31T12:00:00+01:00.
-
-    A moment that does not name its zone is in UTC; fractions of a second are dropped.
-
-    Raises:
-        UsageError: not a moment, before 1970, or beyond what 64 bits hold.
-    """
-    text = text.strip()
-    if text.isascii() and text.isdigit():
-        if len(text) > _MOMENT_DIGITS_MAX or int(text) > U64_MAX:
-            raise UsageError(f"{_quoted(text)} is later than 64 bits of seconds can say")
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        told = "is no moment: write 2027-01-31, 2027-01-31T12:00:00Z or unix seconds"
-        raise UsageError(f"{_quoted(text)} {told}") from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    seconds = (moment - _EPOCH) // timedelta(seconds=1)
-    if seconds < 0:
-        raise UsageError(f"{_quoted(text)} is before 1970")
+        raise UsageError(f"{quoted(text)} is too long: at most {U32_MAX} seconds")
     return seconds
 
 
@@ -197,10 +168,6 @@ def _span(text: str) -> tuple[str, int] | None:
         return None
     name, factor = known
     return name, int(found["count"] or 1) * factor
-
-
-def _quoted(text: str) -> str:
-    return repr(text if len(text) <= _QUOTE_MAX else text[:_QUOTE_MAX] + "...")
 
 
 class Parsed(click.ParamType[Any]):

@@ -33,7 +33,7 @@ from lnrecur.recurrence.words import (
 from lnrecur.values import chain_name
 from lnrecur.wire.blinded_path import BlindedPath, ChannelDirection
 from lnrecur.wire.errors import WireError
-from lnrecur.wire.text import TEXT_MAX
+from lnrecur.wire.text import TEXT_MAX, without_uri
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 Message = Offer | InvoiceRequest | Invoice
 Facts = Iterator[tuple[str, str]]
 
-_URI: Final = "lightning:"
 _STDIN_MAX: Final = 2 * TEXT_MAX
 """Bytes we read from standard input: the longest text there is, and as much space around it."""
 _TEXT_MAX: Final = 400
@@ -85,9 +84,7 @@ def bolt12_text(argument: str) -> str:
     Raises:
         WireError: standard input holds more than any bolt12 text, or nothing.
     """
-    text = (_standard_input() if argument == "-" else argument).strip()
-    if text[: len(_URI)].lower() == _URI:
-        text = text[len(_URI) :].strip()
+    text = without_uri(_standard_input() if argument == "-" else argument)
     if not text:
         raise WireError("there is no text to read: a bolt12 text begins with lno1, lnr1 or lni1")
     return text

@@ -11,8 +11,8 @@ import click
 
 from lnrecur.cli.client import Client, home_option
 from lnrecur.cli.facts import facts_in_words
+from lnrecur.cli.moments import local_time
 from lnrecur.cli.output import json_option, make_console, print_json, print_table
-from lnrecur.cli.times import local_time
 from lnrecur.daemon.config import Home
 
 _PAGE: Final = 1000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from lnrecur.cli.moments import local_time
 from lnrecur.cli.output import printable
-from lnrecur.cli.times import local_time
 from lnrecur.recurrence.words import amount_in_words
 
 _HASH_DIGITS: Final = frozenset({64, 66})

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from lnrecur.cli.moments import local_time
 from lnrecur.cli.output import local_moment
-from lnrecur.cli.times import local_time
 from lnrecur.recurrence.mandate import FiatLimit, Mandate
 from lnrecur.recurrence.words import amount_in_words, share_in_words
 from lnrecur.values import Msat, UnixSeconds

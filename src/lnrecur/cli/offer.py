@@ -8,8 +8,8 @@ import click
 
 from lnrecur.cli.amounts import AMOUNT, EVERY, MOMENT, PRICE, SECONDS
 from lnrecur.cli.client import Client, home_option, path_to
+from lnrecur.cli.moments import local_time
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, print_table, printable
-from lnrecur.cli.times import local_time
 from lnrecur.daemon.config import Home
 from lnrecur.errors import UsageError
 

@@ -14,9 +14,9 @@ from lnrecur.cli.authorisation import payee_in_words
 from lnrecur.cli.client import Client, home_option, key_option, path_to
 from lnrecur.cli.decode import read_offer
 from lnrecur.cli.errors import EXIT_FAILED
+from lnrecur.cli.moments import local_time
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, printable
 from lnrecur.cli.payer_options import fiat_body
-from lnrecur.cli.times import local_time
 from lnrecur.daemon.config import Home
 from lnrecur.errors import UsageError
 from lnrecur.recurrence.mandate import SLIPPAGE_PPM, FiatLimit

@@ -49,7 +49,8 @@ def limit_options(*, amending: bool) -> Callable[[AnyFunction], AnyFunction]:
                      help="How much more than a limit in a currency may be paid, because rates differ.  [default: 5]"),
         click.option("--max-total", type=perhaps(AMOUNT), help="Most to pay in all."),
         click.option("--max-payments", type=perhaps(count), help="Most payments to make."),
-        click.option("--until", type=perhaps(MOMENT), help="No payments from this moment on."),
+        click.option("--until", type=perhaps(MOMENT), help="No payments from this moment on: RFC 3339 (in your own "
+                     "zone where it names none), or unix seconds."),
         click.option("--max-fee", type=perhaps(AMOUNT), help="Most routing fees of a payment."),
         click.option("--fee-ppm", type=click.IntRange(min=0, max=2**32 - 1),
                      help="Routing fees of a payment: 10 sat and so many millionths of its amount.  [default: 10000]"),

@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from lnrecur.cli.client import Client, home_option, path_to
+from lnrecur.cli.moments import local_time
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, print_table, printable
 from lnrecur.cli.receipts import paid_in_words
-from lnrecur.cli.times import local_time
 from lnrecur.daemon.config import Home
 from lnrecur.recurrence.words import amount_in_words
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 import click
 
 from lnrecur.cli.client import Client, home_option, path_to
+from lnrecur.cli.moments import local_time
 from lnrecur.cli.output import json_option, make_console, print_json, print_table, printable
-from lnrecur.cli.times import local_time
 from lnrecur.daemon.config import Home
 
 _COLUMNS: Final = ("node id", "where", "kept", "state", "onion messages", "received", "sent", "dropped")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,17 +15,15 @@ import click
 
 from lnrecur.bolt12 import Offer, Recurrence
 from lnrecur.cli.decode import read_offer
+from lnrecur.cli.moments import parse_moment
 from lnrecur.cli.output import json_option, local_moment, make_console, print_json, print_table, printable
 from lnrecur.cli.timeline import Mark, MarkKind, OutcomeKind, Row, draw
 from lnrecur.errors import UsageError
 from lnrecur.recurrence.errors import CalendarError
 from lnrecur.recurrence.windows import END_OF_TIME, end_of, first_open_period, pay_window, start_of
 from lnrecur.recurrence.words import recurrence_in_words, rfc3339
-from lnrecur.wire.integers import U64_MAX
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _COUNT_MAX: Final = 1000
-_U64_DIGITS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,7 @@ class Period:
     default="now",
     show_default=True,
     metavar="TIME",
-    help="Where to begin: RFC 3339 (2026-01-31T00:00:00Z), unix seconds, or now.",
+    help="Where to begin: RFC 3339 (2026-01-31T00:00:00Z; your own zone where none is named), unix seconds, or now.",
 )
 @click.option(
     "--picture",
@@ -68,7 +65,7 @@ def preview(lno: str, count: int, begin: str, picture: Path | None, as_json: boo
     recurrence = offer.recurrence
     if recurrence is None:
         raise UsageError("this offer does not recur: it is paid once, and has no periods (lnrecur decode shows it)")
-    moment = parse_moment(begin)
+    moment = _begin(begin)
     periods = next_periods(recurrence, moment, count)
     if picture is not None:
         picture.write_text(_picture(offer, recurrence, moment, periods), encoding="utf-8")
@@ -78,31 +75,12 @@ def preview(lno: str, count: int, begin: str, picture: Path | None, as_json: boo
         _show(offer, recurrence, moment, periods)
 
 
-def parse_moment(text: str) -> int:
-    """Unix seconds from RFC 3339, unix seconds or "now".
-
-    Raises:
-        UsageError: none of them, without a zone, or outside of what 64 bits of seconds can hold.
-    """
-    if text == "now":
-        return time.time_ns() // 1_000_000_000
-    if text.isascii() and text.isdecimal():
-        if len(text) > _U64_DIGITS or int(text) > U64_MAX:
-            raise UsageError("--from: 64 bits hold at most 18446744073709551615 seconds", field="from")
-        return int(text)
+def _begin(text: str) -> int:
+    """The moment of --from, which may be "now"."""
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise UsageError(
-            f"--from: {text!r} is no moment: write RFC 3339 with its zone (2026-01-31T00:00:00Z), unix seconds, or now",
-            field="from",
-        )
-    unix = (moment - _EPOCH) // timedelta(seconds=1)
-    if unix < 0:
-        raise UsageError("--from: time begins in 1970 here", field="from")
-    return unix
+        return time.time_ns() // 1_000_000_000 if text == "now" else parse_moment(text)
+    except UsageError as error:
+        raise UsageError(f"--from: {error}", field="from") from error
 
 
 def next_periods(recurrence: Recurrence, moment: int, count: int) -> list[Period]:

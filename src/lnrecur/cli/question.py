@@ -14,8 +14,8 @@ from typing import Any, Final
 from lnrecur.bolt12 import Offer, Recurrence
 from lnrecur.cli.authorisation import Authorisation
 from lnrecur.cli.mandates import mandate_in_words, mandate_of, times
+from lnrecur.cli.moments import local_time
 from lnrecur.cli.output import printable
-from lnrecur.cli.times import local_time
 from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_terms import Missed, PayAt, Terms, Trigger
 from lnrecur.recurrence.words import amount_in_words, duration_in_words, price_in_words, recurrence_in_words

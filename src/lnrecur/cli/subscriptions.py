@@ -11,10 +11,10 @@ from lnrecur.cli.approve import approve, decline
 from lnrecur.cli.client import Client, home_option, path_to
 from lnrecur.cli.facts import facts_in_words
 from lnrecur.cli.mandates import mandate_in_words, times
+from lnrecur.cli.moments import local_time
 from lnrecur.cli.orders import end, waive
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, print_table, printable
 from lnrecur.cli.receipts import paid_in_words
-from lnrecur.cli.times import local_time
 from lnrecur.daemon.config import Home
 from lnrecur.recurrence.retry import RetryPolicy
 from lnrecur.recurrence.words import amount_in_words

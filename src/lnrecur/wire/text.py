@@ -25,6 +25,7 @@ _PREFIX: Final = re.compile(rf"[a-z]++(?:\+[{_SPACE}]*+[a-z]++)*+(?:\+[{_SPACE}]
 _FOREIGN: Final = re.compile(rf"[^{_BECH32.decode()}+{_SPACE}]|(?<![+{_SPACE}])[{_SPACE}]")
 _STRAY_SPACE: Final = re.compile(rf"[{_SPACE}](?<![+{_SPACE}][{_SPACE}])")
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
+_URI: Final = "lightning:"
 _PREFIX_MAX: Final = 20  # so that errors may quote it
 
 TEXT_MAX: Final = 400_000
@@ -38,6 +39,14 @@ every character.
 def encode_text(prefix: str, data: bytes) -> str:
     """`data` as a bolt12 text with a prefix such as `lno`."""
     return f"{prefix}1{encode_base32(data).decode('ascii')}"
+
+
+def without_uri(text: str) -> str:
+    """A bolt12 text as people copy it, with the space around it and a `lightning:` before it taken away."""
+    text = text.strip()
+    if text[: len(_URI)].lower() == _URI:
+        text = text[len(_URI) :].removeprefix("//").strip()
+    return text
 
 
 def decode_text(text: str) -> tuple[str, bytes]:

@@ -1,14 +1,12 @@
 """How people write amounts, periods, durations and moments; every wrong one is a clear refusal, and none is guessed."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
-from fractions import Fraction
 from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lnrecur.cli.amounts import (
@@ -16,7 +14,6 @@ from lnrecur.cli.amounts import (
     Price,
     parse_amount,
     parse_every,
-    parse_moment,
     parse_percent,
     parse_price,
     parse_retry,
@@ -129,58 +126,10 @@ def test_what_is_no_duration_is_refused(text: str, told: str) -> None:
         parse_seconds(text)
 
 
-MOMENTS = {
-    "0": 0,
-    "1800000000": 1_800_000_000,
-    str(U64_MAX): U64_MAX,
-    "1970-01-01": 0,
-    "2027-01-15": 1_799_971_200,
-    "2027-01-15T08:00:00Z": 1_800_000_000,
-    "2027-01-15 09:00:00+01:00": 1_800_000_000,
-    "2027-01-15T08:00:00.999999Z": 1_800_000_000,
-    "1970-01-01T00:00:00-12:00": 43_200,
-    "9999-12-31T23:59:59.999999Z": 253_402_300_799,
-    " 2027-01-15T08:00 ": 1_800_000_000,
-}
-
-
-@pytest.mark.parametrize(("text", "unix"), MOMENTS.items())
-def test_a_moment_is_read_to_the_second(text: str, unix: int) -> None:
-    assert parse_moment(text) == unix
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "now", "tomorrow", "-1", "1.5", "1969-12-31", "1970-01-01T00:00:00+01:00", "0001-01-01T00:00:00+14:00",
-     "2027-13-01", "2027-02-30", "24:00", str(U64_MAX + 1), "9" * 5000, "\u0661"],
-)  # fmt: skip
-def test_what_is_no_moment_is_refused(text: str) -> None:
-    with pytest.raises(UsageError) as raised:
-        parse_moment(text)
-    assert len(str(raised.value)) < 200
-
-
-OFFSETS = st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(
-    lambda delta: timezone(timedelta(minutes=delta // timedelta(minutes=1)))
-)
-
-
-@given(st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30), timezones=OFFSETS))
-@example(datetime(9999, 12, 29, 23, 59, 59, 999_999, UTC))
-def test_every_date_is_counted_exactly(moment: datetime) -> None:
-    exact = Fraction(moment.toordinal() - datetime(1970, 1, 1).toordinal()) * 86_400
-    exact += moment.hour * 3600 + moment.minute * 60 + moment.second
-    offset = moment.utcoffset()
-    assert offset is not None
-    assert parse_moment(moment.isoformat()) == exact - offset // timedelta(seconds=1)
-
-
 NEARLY = st.from_regex(r"[0-9,._]{0,12} ?(s|sat|msat|min|m|mo|d|Y|)", fullmatch=True)
 
 
-@pytest.mark.parametrize(
-    "parse", [parse_amount, parse_every, parse_seconds, parse_moment, parse_price, parse_percent, parse_retry]
-)
+@pytest.mark.parametrize("parse", [parse_amount, parse_every, parse_seconds, parse_price, parse_percent, parse_retry])
 @given(text=st.text() | NEARLY | st.from_regex(r"\d{1,4}-\d{1,2}-\d{1,2}(T\d\d:\d\d)?(Z|[+-]\d\d:\d\d)?"))
 def test_no_text_whatever_leads_to_anything_but_a_refusal(parse: Callable[[str], Any], text: str) -> None:
     try:

@@ -205,12 +205,11 @@ def test_a_moment_may_be_written_as_rfc_3339_or_unix_seconds(told: str, unix: in
     ("told", "line"),
     [
         ("yesterday", "'yesterday' is no moment"),
-        ("2026-01-31T00:00:00", "'2026-01-31T00:00:00' is no moment"),  # whose midnight?
         ("2026-02-30T00:00:00Z", "'2026-02-30T00:00:00Z' is no moment"),
         ("\u0661", "'\u0661' is no moment"),  # an Arabic-Indic 1 is a digit to Python
-        ("1969-12-31T23:59:59Z", "time begins in 1970 here"),
-        ("18446744073709551616", "64 bits hold at most 18446744073709551615 seconds"),
-        ("9" * 5000, "64 bits hold at most 18446744073709551615 seconds"),
+        ("1969-12-31T23:59:59Z", "'1969-12-31T23:59:59Z' is before 1970"),
+        ("18446744073709551616", "'18446744073709551616' is later than 64 bits of seconds can say"),
+        ("9" * 5000, "'999"),
     ],
 )
 def test_any_other_moment_is_refused_in_one_line(told: str, line: str) -> None:

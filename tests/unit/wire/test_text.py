@@ -3,7 +3,7 @@
 import pytest
 
 from lnrecur.wire.errors import WireError
-from lnrecur.wire.text import TEXT_MAX, decode_text, encode_text
+from lnrecur.wire.text import TEXT_MAX, decode_text, encode_text, without_uri
 
 # 0x0102030405 in base 32 is 00000 00100 00001 00000 00110 00001 00000 00101
 TEXT = "lno1qypqxpq9"
@@ -82,3 +82,16 @@ def test_a_text_of_joints_alone_is_read_in_one_pass() -> None:
     """Quadratic work here would take seconds: half of the longest text are joints."""
     text = "lno1q" + "+q" * ((TEXT_MAX - 8) // 2)
     assert decode_text(text + "q" * (-(text.count("q")) % 8))[0] == "lno"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["lno1pg", " lno1pg\r\n", "lightning:lno1pg", "LIGHTNING:lno1pg", "\tlightning: lno1pg ", "lightning://lno1pg"],
+)
+def test_a_text_is_read_as_people_copy_it(text: str) -> None:
+    assert without_uri(text) == "lno1pg"
+
+
+@pytest.mark.parametrize("text", ["bitcoin:lno1pg", "lightninglno1pg", "lightning:lightning:lno1pg"])
+def test_another_beginning_stays_and_is_refused_later(text: str) -> None:
+    assert without_uri(text) != "lno1pg"

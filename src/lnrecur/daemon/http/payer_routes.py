@@ -18,8 +18,7 @@ from lnrecur.recurrence.outbound_model import Outbound, Phase
 from lnrecur.service.assembly import Services
 from lnrecur.service.authorising import NothingWaits
 from lnrecur.values import RecurrenceId
-
-_URI = "lightning:"
+from lnrecur.wire.text import without_uri
 
 
 class PayerRoutes:
@@ -48,7 +47,7 @@ class PayerRoutes:
         """
         terms, mandate = body.to_terms(), body.mandate.to_mandate()
         await self._payer.check_rate(mandate)
-        return self.shape(self._payer.subscribe(offer_of(body.offer), mandate, terms, key))
+        return self.shape(self._payer.subscribe(Offer.from_text(without_uri(body.offer)), mandate, terms, key))
 
     async def cancel(self, request: Request) -> Response:
         """POST /v1/subscriptions/{id}/cancel."""
@@ -131,7 +130,7 @@ class PayerRoutes:
             return JSONResponse(self._one_off(made))
         terms, mandate = body.to_terms(), body.to_mandate()
         await self._payer.check_rate(mandate)
-        state = self._payer.pay_once(offer_of(body.offer), mandate, terms, key)
+        state = self._payer.pay_once(Offer.from_text(without_uri(body.offer)), mandate, terms, key)
         return JSONResponse(self._one_off(state), status_code=201)
 
     async def payments(self, request: Request) -> Response:
@@ -168,9 +167,3 @@ class PayerRoutes:
     def _ordered(self, request: Request) -> Outbound:
         wanted = wanted_by(request)
         return the_one(self._manager.find_outbounds(wanted, one_off=True), wanted, "payment that we ordered")
-
-
-def offer_of(text: str) -> Offer:
-    """An offer as people copy it: with space around it, or as a `lightning:` URI."""
-    text = text.strip()
-    return Offer.from_text(text[len(_URI) :] if text[: len(_URI)].lower() == _URI else text)

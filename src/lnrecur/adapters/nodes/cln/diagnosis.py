@@ -13,6 +13,8 @@ from lnrecur.values import MSAT_PER_SAT
 
 TRIED: Final = (26, 6)
 _MINIMUM: Final = (24, 11)
+_AUTOCLEAN: Final = "autoclean-paidinvoices-age"
+_AGE_MIN_S: Final = 7 * 24 * 3600
 PLUGIN: Final = "lnrecur-cln"
 WAYS_OUT: Final = {
     Trouble.NO_SOCKET: "start lightningd, and see that cln_rpc_file names its rpc-file; it is tried again all the time",
@@ -62,20 +64,16 @@ async def look_at_settings(rpc: ClnRpc) -> list[Finding]:
     except (ClnRefused, KeyError) as error:
         way_out = "see lightningd's log"
         return [Finding("Core Lightning settings", Health.WARNING, f"cannot be read: {error}", way_out)]
-    for key, what in (("autoclean-paidinvoices-age", "paid invoices"), ("autoclean-expiredinvoices-age", "invoices")):
-        age = _number(configs.get(key))
-        if age and age < _AGE_MIN_S:
-            told = f"{key}={age}: {what} may be deleted before lnrecur, if it was away, has seen them"
-            found.append(Finding("autoclean", Health.WARNING, told, f"set it to {_AGE_MIN_S} (a week) or more"))
+    age = _number(configs.get(_AUTOCLEAN))
+    if age and age < _AGE_MIN_S:
+        told = f"{_AUTOCLEAN}={age}: paid invoices may be deleted before lnrecur, if it was away, has seen them"
+        found.append(Finding("autoclean", Health.WARNING, told, f"set it to {_AGE_MIN_S} (a week) or more"))
     disabled = configs.get("disable-plugin", {}).get("values_str", [])
     if any("xpay" in str(one) for one in disabled):
         found.append(Finding("xpay", Health.BROKEN, "switched off", "take disable-plugin=xpay out of the config"))
     runs = any(PLUGIN in str(one.get("name", "")) for one in plugins if one.get("active", True))
     how = "runs in lightningd" if runs else "does not run: lightningd claims by itself what arrives"
     return [*found, Finding("plugin", Health.GOOD, f"{PLUGIN} {how}")]
-
-
-_AGE_MIN_S: Final = 7 * 24 * 3600
 
 
 async def look_at_channels(channels: Channels, *, holds: bool) -> Sequence[Finding]:

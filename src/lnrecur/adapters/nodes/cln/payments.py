@@ -179,6 +179,10 @@ class Payments:
         except ClnRefused as error:
             await self._fail(order, error)
             return
+        except ClnUnavailable as error:
+            if error.trouble is Trouble.TOO_OLD:  # there is no xpay, so nothing was begun
+                await self._notes.drop(Kind.PAYMENTS, order.payment_hash)
+            raise
         preimage, fee = told.get("payment_preimage"), told.get("amount_sent_msat", 0) - order.amount_msat
         await self._end(order.payment_hash, {"preimage": preimage, "fee_msat": max(0, fee)})
 

@@ -90,7 +90,7 @@ class Receivables:
                 raise Rejected(f"Core Lightning makes no invoice: {error}") from error
         made = await self.invoice(payment_hash)
         if made is None:
-            raise ClnUnavailable(Trouble.NO_CLN, "Core Lightning made an invoice and does not know it")
+            raise Rejected("the label of this receivable belongs to an invoice that lnrecur did not make")
         return made
 
     async def invoice(self, payment_hash: PaymentHash) -> Invoice | None:

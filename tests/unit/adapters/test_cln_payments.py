@@ -1,0 +1,255 @@
+"""Paying over Core Lightning: never twice, whatever crashes and whoever deletes what, on stand-ins for lightningd."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cln_pair import HASH, NOW, PREIMAGE, PRICE, Two, eventually, two
+
+from lnrecur.adapters.nodes.cln import ClnUnavailable, Trouble, payments
+from lnrecur.adapters.nodes.cln.failures import reason_of
+from lnrecur.adapters.nodes.cln.notes import KEPT_S, Kind, Notes
+from lnrecur.adapters.nodes.cln.payments import LATE_S, RETRY_S
+from lnrecur.adapters.nodes.cln.rpc import ClnRpc
+from lnrecur.bolt12.invoice import Invoice
+from lnrecur.ports import FailureReason, Rejected, Sent, SentState
+from lnrecur.values import ZERO_MSAT, Msat, PaymentHash
+
+SUCCEEDED = Sent(SentState.SUCCEEDED, PREIMAGE, ZERO_MSAT)
+
+
+@pytest.fixture
+async def pair(tmp_path: Path) -> AsyncIterator[Two]:
+    async with two(tmp_path) as made:
+        yield made
+
+
+async def went(pair: Two, state: SentState) -> Sent:
+    return await eventually(lambda: pair.payer.sent(HASH), lambda now: now.state is state)
+
+
+# --- xpay was asked, and nobody hears what it says
+
+
+async def test_while_xpay_looks_for_a_route_the_payment_is_pending_for_everybody(pair: Two) -> None:
+    pair.l1.delays["xpay"] = asyncio.Event()
+    order = await pair.payable()
+    await pair.payer.pay(order)
+    assert await pair.payer.sent(HASH) == Sent(SentState.PENDING)
+    async with pair.again(pair.l1) as another:  # the daemon was killed and started again
+        assert await another.sent(HASH) == Sent(SentState.PENDING)
+        await another.pay(order)
+        assert pair.xpays() == 1
+        pair.l1.delays["xpay"].set()
+        assert await another.follow(HASH) == SUCCEEDED
+        await another.pay(order)
+    assert pair.xpays() == 1
+    assert pair.network.balance(pair.l2.id) - pair.network.balance(pair.l1.id) == 2 * PRICE
+
+
+async def test_an_xpay_that_died_with_lightningd_is_pending_until_it_cannot_have_begun_anything(pair: Two) -> None:
+    pair.l1.delays["xpay"] = asyncio.Event()
+    order = await pair.payable()
+    await pair.payer.pay(order)
+    await pair.l1.stop()
+    with pytest.raises(ClnUnavailable):
+        await pair.payer.sent(HASH)
+    pair.l1.delays.clear()
+    await pair.l1.start()
+    async with pair.again(pair.l1) as another:
+        pair.clock.advance(RETRY_S + LATE_S)
+        assert await another.sent(HASH) == Sent(SentState.PENDING)
+        pair.clock.advance(1)
+        assert await another.sent(HASH) == Sent(SentState.FAILED, reason=FailureReason.OTHER, retryable=True)
+        await another.pay(order)
+        assert await another.follow(HASH) == SUCCEEDED
+    assert pair.xpays() == 2
+
+
+async def test_a_crash_between_the_note_and_xpay_is_no_second_payment(pair: Two) -> None:
+    order = await pair.payable()
+    notes = Notes(ClnRpc(pair.l1.rpc_file))
+    await notes.write(Kind.PAYMENTS, HASH, {"at": NOW, "until": NOW + 180, "amount_msat": PRICE}, instead_of=None)
+    assert await pair.payer.sent(HASH) == Sent(SentState.PENDING)
+    await pair.payer.pay(order)
+    assert pair.xpays() == 0
+
+
+async def test_an_answer_that_was_lost_is_found_out(pair: Two) -> None:
+    order = await pair.payable()
+    await pair.payer.pay(order)
+    await pair.payer.close()  # as it dies, or hangs up
+    async with pair.again(pair.l1) as another:
+        assert await another.follow(HASH) == SUCCEEDED
+
+
+async def test_xpay_that_answers_before_its_parts_have_come_back_has_not_failed(pair: Two) -> None:
+    """Issue 8046 of Core Lightning: the error is told while an HTLC is still out."""
+    notes = Notes(ClnRpc(pair.l1.rpc_file))
+    failed = {"at": NOW, "until": NOW + 180, "amount_msat": PRICE, "code": 209, "message": "Timed out"}
+    await notes.write(Kind.PAYMENTS, HASH, failed, instead_of=None)
+    part = ("INSERT INTO sendpays (owner, created_index, payment_hash, groupid, partid, amount, amount_sent, status)"
+            " VALUES (?, 1, ?, 1, 1, 25000, 25030, 'pending')")  # fmt: skip
+    pair.network.run(part, pair.l1.id, HASH.hex())
+    assert await pair.payer.sent(HASH) == Sent(SentState.PENDING, fee_msat=Msat(30))
+    pair.network.run("UPDATE sendpays SET status = 'failed'")
+    assert await pair.payer.sent(HASH) == Sent(SentState.FAILED, reason=FailureReason.NO_ROUTE, retryable=True)
+    pair.network.run("UPDATE sendpays SET status = 'complete', preimage = ?", PREIMAGE.hex())
+    assert await pair.payer.sent(HASH) == Sent(SentState.SUCCEEDED, PREIMAGE, Msat(30))
+    pair.network.run("UPDATE sendpays SET status = 'complete', preimage = ?", "00" * 32)
+    with pytest.raises(ClnUnavailable, match="a preimage of another payment"):
+        await pair.payer.sent(HASH)
+
+
+async def test_parts_that_failed_while_xpay_tries_on_are_pending(pair: Two) -> None:
+    notes = Notes(ClnRpc(pair.l1.rpc_file))
+    await notes.write(Kind.PAYMENTS, HASH, {"at": NOW, "until": NOW + 180, "amount_msat": PRICE}, instead_of=None)
+    part = ("INSERT INTO sendpays (owner, created_index, payment_hash, groupid, partid, amount, amount_sent, status)"
+            " VALUES (?, 1, ?, 1, 1, 25000, 25030, 'failed')")  # fmt: skip
+    pair.network.run(part, pair.l1.id, HASH.hex())
+    assert await pair.payer.sent(HASH) == Sent(SentState.PENDING)
+
+
+async def test_two_workers_that_begin_one_payment_ask_once(pair: Two) -> None:
+    order = await pair.payable()
+    async with pair.again(pair.l1) as another:
+        await asyncio.gather(pair.payer.pay(order), another.pay(order))
+        assert await pair.payer.follow(HASH) == await another.follow(HASH) == SUCCEEDED
+    assert pair.xpays() == 1
+
+
+# --- what somebody else did
+
+
+async def test_what_was_paid_stays_paid_when_lightningd_forgets_it(pair: Two) -> None:
+    order = await pair.payable()
+    await pair.payer.pay(order)
+    assert await pair.payer.follow(HASH) == SUCCEEDED
+    await asyncio.sleep(0.05)
+    pair.network.run("DELETE FROM sendpays")  # delpay, or autoclean
+    async with pair.again(pair.l1) as another:
+        assert await another.sent(HASH) == SUCCEEDED
+        await another.pay(order)
+    assert pair.xpays() == 1
+
+
+async def test_a_payment_made_by_hand_is_known(pair: Two) -> None:
+    order = await pair.payable()
+    paid = await ClnRpc(pair.l1.rpc_file).call("xpay", {"invstring": Invoice.from_bytes(order.invoice).to_text()})
+    assert paid["payment_preimage"] == PREIMAGE.hex()
+    assert await pair.payer.sent(HASH) == SUCCEEDED
+    await pair.payer.pay(order)
+    assert pair.xpays() == 1
+
+
+async def test_old_notes_are_thrown_away_and_young_ones_are_not(pair: Two) -> None:
+    notes, old, young = Notes(ClnRpc(pair.l1.rpc_file)), PaymentHash(b"\x01" * 32), PaymentHash(b"\x02" * 32)
+    await notes.write(Kind.PAYMENTS, old, {"at": NOW}, instead_of=None)
+    await notes.write(Kind.WITHDRAWN, old, {"at": NOW}, instead_of=None)
+    await notes.write(Kind.PAYMENTS, young, {"at": NOW + 10}, instead_of=None)
+    await notes.prune(pair.clock.now())
+    pair.clock.advance(KEPT_S + 5)
+    await notes.prune(pair.clock.now())
+    assert await notes.read(Kind.PAYMENTS, old) is None
+    assert await notes.read(Kind.WITHDRAWN, old) is None
+    assert await notes.read(Kind.PAYMENTS, young) is not None
+
+
+# --- what is not even begun
+
+
+async def test_only_the_ordered_invoice_is_paid(pair: Two) -> None:
+    order = await pair.payable()
+    for wrong in (
+        replace(order, amount_msat=Msat(PRICE - 1)),
+        replace(order, payment_hash=PaymentHash(b"\x01" * 32)),
+        replace(order, invoice=b"no invoice"),
+        replace(order, max_fee_msat=Msat(-1)),
+    ):
+        with pytest.raises(Rejected):
+            await pair.payer.pay(wrong)
+    assert pair.xpays() == 0
+    assert (await pair.payer.sent(HASH)).state is SentState.UNKNOWN
+
+
+async def test_an_invoice_of_the_very_node_is_not_paid(pair: Two) -> None:
+    order = await pair.payable()
+    with pytest.raises(Rejected, match="the very node"):
+        await pair.payee.pay(order)
+
+
+async def test_without_xpay_nothing_was_begun(pair: Two) -> None:
+    order = await pair.payable()
+    pair.l1.missing.add("xpay")
+    with pytest.raises(ClnUnavailable, match=r"does not know xpay: it takes 24\.11 or newer") as caught:
+        await pair.payer.pay(order)
+    assert caught.value.trouble is Trouble.TOO_OLD
+    assert (await pair.payer.sent(HASH)).state is SentState.UNKNOWN
+
+
+@pytest.mark.parametrize("warning", ["warning_bitcoind_sync", "warning_lightningd_sync"])
+async def test_a_node_that_is_behind_pays_nothing(pair: Two, warning: str) -> None:
+    order = await pair.payable()
+    pair.l1.warnings = {warning: "Still loading latest blocks from bitcoind."}
+    with pytest.raises(ClnUnavailable, match="not synced: Still loading"):
+        await pair.payer.pay(order)
+    assert pair.xpays() == 0
+
+
+async def test_xpay_that_refuses_late_leaves_nothing_behind(pair: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(payments, "REFUSAL_S", 0.0)
+    order = await pair.payable()
+    strange = bytearray(order.invoice)
+    strange[-1] ^= 1  # the signature
+    await pair.payer.pay(replace(order, invoice=bytes(strange)))
+    await eventually(lambda: pair.payer.sent(HASH), lambda now: now.state is SentState.UNKNOWN)
+
+
+async def test_funds_that_are_lacking_are_told_apart_from_a_missing_route(pair: Two) -> None:
+    order = await pair.payable()
+    pair.network.run("UPDATE channels SET msat1 = 10000, msat2 = ? WHERE node1 = ?", 1_990_000, pair.l1.id)
+    pair.network.run("UPDATE channels SET msat2 = 10000, msat1 = ? WHERE node2 = ?", 1_990_000, pair.l1.id)
+    await pair.payer.pay(order)
+    failed = await went(pair, SentState.FAILED)
+    assert failed == Sent(SentState.FAILED, reason=FailureReason.INSUFFICIENT_FUNDS, retryable=True)
+
+
+async def test_a_channel_that_is_down_is_a_missing_route(pair: Two) -> None:
+    order = await pair.payable()
+    pair.network.run("UPDATE channels SET is_up = 0")
+    await pair.payer.pay(order)
+    failed = await went(pair, SentState.FAILED)
+    assert failed == Sent(SentState.FAILED, reason=FailureReason.NO_ROUTE, retryable=True)
+
+
+# --- words
+
+WORDS = [
+    (203, "Destination said it doesn't know invoice: incorrect_or_unknown_payment_details",
+     FailureReason.REFUSED_BY_PAYEE, False),
+    (209, "Failed after 1 attempts. We got an error from inside the blinded path 0x0x0/1: we assume it means"
+     " insufficient capacity. Then routing failed: ...", FailureReason.REFUSED_BY_PAYEE, False),
+    (205, "Failed: There is no connection between source and destination at all", FailureReason.NO_ROUTE, True),
+    (209, "Timed out after after 6 attempts. We got temporary_channel_failure for 843729x1660x0/0, assuming it can't"
+     " carry 1300650msat. ", FailureReason.NO_ROUTE, True),
+    (206, "Failed: Could not find route without excessive cost", FailureReason.FEE_LIMIT, True),
+    (209, "Failed after 2 attempts. Then routing failed: Could not find route without excessive cost",
+     FailureReason.FEE_LIMIT, True),
+    (206, "Failed: Could not find route without excessive delays", FailureReason.NO_ROUTE, True),
+    (207, "Invoice expired 17 seconds ago", FailureReason.EXPIRED, False),
+    (205, "Failed: The shortest path is 0x0x0, but 0x0x0/1 exceeds htlc_maximum_msat ~1msat",
+     FailureReason.OTHER, False),
+    (205, "Failed: The shortest path is 0x0x0, but 0x0x0/1 below htlc_minumum_msat ~1msat", FailureReason.OTHER, False),
+    (213, "invoice was declined", FailureReason.OTHER, False),
+    (-1, "something else", FailureReason.OTHER, True),
+    (-3, "Unexpected injectpaymentonion error", FailureReason.OTHER, True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "message", "reason", "retryable"), WORDS)
+def test_the_words_of_xpay_in_ours(code: int, message: str, reason: FailureReason, retryable: bool) -> None:
+    assert reason_of(code, message) == (reason, retryable)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from helpers.forged import forge_invoice, forge_request
-from lnrecur.bolt12 import InvoiceRequest, Offer, OfferTerms, Recurrence, TimeUnit, fields
+from lnrecur.bolt12 import Dialect, InvoiceRequest, Offer, OfferTerms, Recurrence, TimeUnit, fields
 from lnrecur.bolt12.codecs import BlindedPayinfo
 from lnrecur.bolt12.fields import Field
 from lnrecur.bolt12.invoice_request import VerifiedInvoiceRequest
@@ -92,6 +92,17 @@ def an_offer(recurrence: Recurrence | None = None, **changes: Any) -> Offer:
         "recurrence": recurrence or every(),
     }
     return write_offer(OfferTerms(**{**told, **changes}), b"meta")
+
+
+def a_cln_offer(recurrence: Recurrence | None = None, **changes: Any) -> Offer:
+    """The same offer as Core Lightning writes it: its own numbers, no metadata."""
+    told: dict[str, Any] = {
+        "description": "a subscription",
+        "amount": PRICE,
+        "issuer_id": MERCHANT.point,
+        "recurrence": replace(recurrence or every(), dialect=Dialect.CLN),
+    }
+    return write_offer(OfferTerms(**{**told, **changes}))
 
 
 def a_plain_offer(**changes: Any) -> Offer:

@@ -17,10 +17,22 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from helpers.engine import ENTROPY, KEYS, NOW, PERIOD, PRICE, PayerSide, a_mandate, an_offer, every, hash_of
+from helpers.engine import (
+    ENTROPY,
+    KEYS,
+    NOW,
+    PERIOD,
+    PRICE,
+    PayerSide,
+    a_cln_offer,
+    a_mandate,
+    an_offer,
+    every,
+    hash_of,
+)
 from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
 from lnrecur.bolt12.invoice_error import write_invoice_error
-from lnrecur.recurrence.effects import Book, Effect, Emit, Pay
+from lnrecur.recurrence.effects import Book, Effect, Emit, Pay, SendCancel, SendInvoiceRequest
 from lnrecur.recurrence.mandate import FiatLimit, exceeds
 from lnrecur.recurrence.outbound_model import (
     Amended,
@@ -58,7 +70,8 @@ TEXTS = st.sampled_from(
 )  # fmt: skip
 ENDS = st.sampled_from(
     ["recurrence-ended: sorry", "too late [Q16]", "Unknown offer", "Amount must be at least 7msat",
-     f"recurrence-changed: {an_offer(amount=3).to_text()}"]
+     f"recurrence-changed: {an_offer(amount=3).to_text()}", "invoice expired (cancelled?)",
+     'Previous invoice #1 status "expired"', "Offer no longer available"]
 )  # fmt: skip
 REASONS = st.sampled_from(["no_route", "insufficient_funds", "refused_by_payee", "fee_limit", "expired"])
 WAITING = {Phase.NEEDS_APPROVAL, Phase.PAUSED}
@@ -79,13 +92,20 @@ class Decisions(RuleBasedStateMachine):
         trigger=st.sampled_from([Trigger.AUTOMATIC, Trigger.AUTOMATIC, Trigger.ON_APPROVAL]),
         where=st.sampled_from(PayAt),
         fiat=st.sampled_from([None, FiatLimit("EUR", 1, 0)]),
+        asks=st.booleans(),
+        offer_of=st.sampled_from([an_offer, a_cln_offer]),
     )
     def start(
-        self, paywindow: Any, base: Any, limit: Any, missed: Missed, trigger: Trigger, where: PayAt, fiat: Any
-    ) -> None:
-        terms = Terms(missed=missed, trigger=trigger, pay_at=where, margin_s=50, start=None if base is None else 0)
+        self, paywindow: Any, base: Any, limit: Any, missed: Missed, trigger: Trigger, where: PayAt, fiat: Any,
+        asks: bool = False, offer_of: Any = an_offer,
+    ) -> None:  # fmt: skip
+        start = None if base is None else 0
+        terms = Terms(
+            missed=missed, trigger=trigger, pay_at=where, margin_s=50, start=start, ask_if_price_differs=asks
+        )  # fmt: skip
         mandate = a_mandate(max_total_msat=Msat(6 * PRICE), max_payments=5, fiat=fiat, catch_up_max=2)
-        self.side = PayerSide(an_offer(every(paywindow=paywindow, base=base, limit=limit)), mandate, terms)
+        self.side = PayerSide(offer_of(every(paywindow=paywindow, base=base, limit=limit)), mandate, terms)
+        self.sent: dict[tuple[int, int | None], set[bytes]] = {}
         self.told: list[Emit] = []
         self.books: list[Book] = []
         self.in_flight: dict[PaymentHash, bool] = {}
@@ -105,7 +125,12 @@ class Decisions(RuleBasedStateMachine):
             if isinstance(effect, Pay):
                 self.may_start(effect, before, event)
                 self.in_flight[effect.payment_hash] = True
+            if isinstance(effect, SendInvoiceRequest):
+                self.sent.setdefault((before.next_counter, before.terms.start), set()).add(effect.request)
         self.is_believable(effects)
+        cancels = [effect for effect in effects if isinstance(effect, SendCancel)]
+        assert len(cancels) <= 1
+        assert not cancels or before.phase is Phase.CANCELLING
 
     def what_people_see(self, counter: int, event: Event, effects: tuple[Effect, ...]) -> None:
         """A yes is to the amount of the last question, for one period, whatever the machine remembers of it."""
@@ -245,6 +270,8 @@ class Decisions(RuleBasedStateMachine):
     def it_is_amended(
         self, amount: Msat | None, payments: int | None, missed: Missed, where: PayAt, fiat: FiatLimit | None
     ) -> None:
+        if fiat is None and self.side.state.mandate.max_per_period_msat is None:
+            amount = amount or PRICE  # a mandate without any limit per period is none
         mandate: dict[str, Any] = {"max_payments": payments, "fiat": fiat}
         if amount is not None:
             mandate["max_per_period_msat"] = amount
@@ -306,6 +333,11 @@ class Decisions(RuleBasedStateMachine):
         assert sum(book.amount_msat for book in self.books) == state.paid_msat
         assert all(hash_of(book.preimage) == book.payment_hash for book in self.books)
         assert max(Counter(self.counters("subscription.missed")).values(), default=1) == 1
+
+    @invariant()
+    def whoever_repeats_the_first_invoice_gets_the_first_request_again(self) -> None:
+        if hasattr(self, "side") and self.side.state.habits.repeats_invoices:
+            assert all(len(requests) == 1 for requests in self.sent.values())
 
     @invariant()
     def it_is_looked_at_again_or_waits_for_somebody_or_is_over(self) -> None:

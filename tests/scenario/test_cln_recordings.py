@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from helpers.cln_payer import ClnPayer
+from helpers.hosts import GuestLink, RigHost
 from helpers.rig import Hand, counters, events, outbound
+from lnrecur.adapters.nodes.cln.hook_messages import read_onion_message
 from lnrecur.bolt12 import Invoice, InvoiceRequest, Offer
 from lnrecur.bolt12.invoice_error import read_invoice_error
 from lnrecur.bolt12.invoice_request import VerifiedInvoiceRequest
@@ -31,7 +33,7 @@ from lnrecur.messaging.messenger import (
     MessageContents,
     Messenger,
 )
-from lnrecur.ports import FailureReason, PayOrder, Sent, SentState
+from lnrecur.ports import FailureReason, Host, PayOrder, Sent, SentState
 from lnrecur.recurrence.inbound_model import Phase as PayeePhase
 from lnrecur.recurrence.inbound_model import subscription_id
 from lnrecur.recurrence.mandate import Mandate
@@ -40,9 +42,10 @@ from lnrecur.recurrence.outbound_terms import PayAt
 from lnrecur.recurrence.payer_keys import PayerKeys
 from lnrecur.service import payee as payee_module
 from lnrecur.service.assembly import Parts
+from lnrecur.service.guest import GuestInbox, is_for_us
 from lnrecur.service.keyring import Keyring
 from lnrecur.service.offer_paths import OfferPaths
-from lnrecur.testing.rig import Rig
+from lnrecur.testing.rig import Rig, RigNode
 from lnrecur.testing.seeded_entropy import SeededEntropy
 from lnrecur.values import Msat, NodeId, PaymentHash, Point, Preimage, RecurrenceId
 from lnrecur.wire.messages import OnionMessage
@@ -250,11 +253,45 @@ def hook_answer(step: dict[str, Any]) -> MessageContents:
     return MessageContents(kind, bytes.fromhex(payload["invoice" if kind is ContentsKind.INVOICE else "invoice_error"]))
 
 
+class AsHooks:
+    """lightningd's place: what arrives for our guest goes through its hook, in the very payload that was recorded."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.host = RigHost(rig.network, Messenger(key_of("l1")))
+        told = [step["hook_payload"] for step in steps(HOOKS) if step.get("hook_payload")]
+        self.payloads = {payload.get("invoice") or payload["invoice_error"]: payload for payload in told}
+        self.taken: list[str] = []
+
+    def dress(self, parts: Parts) -> Parts:
+        return replace(parts, link=GuestLink(self.host), host=Host(self.host.messenger.node_id, lambda: ()))
+
+    def house(self, node: RigNode) -> None:
+        """Show what arrives to this life of the node, if the hook says that it is ours."""
+        assert node.services is not None
+        inbox, keys = GuestInbox(node.services.courier), node.keyring
+        self.host.network.leave(node.node_id)
+
+        def hook(delivered: Delivered) -> bool:
+            assert delivered.contents is not None
+            assert delivered.path_id is not None
+            payload = self.payloads[delivered.contents.data.hex()]
+            ours = {**payload, "pathsecret": delivered.path_id.hex()}  # the recorded payer chose another secret
+            told = read_onion_message({"onion_message": ours})
+            assert told.contents == delivered.contents
+            assert is_for_us(keys, told)
+            inbox.take(told)
+            self.taken.append(ours["pathsecret"])
+            return True
+
+        self.host.guest = hook
+
+
+@pytest.mark.parametrize("hosted", [False, True])
 @pytest.mark.parametrize(("issuer", "offer_at", "first", "paid", "early", "other"), [
     ("l3", 0, 1, (1, 3), 5, 8), ("l4", 9, 10, (10, 12), 14, 17),
 ])  # fmt: skip
 async def test_our_payer_writes_what_was_recorded_and_pays_what_the_hooks_saw(
-    issuer: str, offer_at: int, first: int, paid: tuple[int, int], early: int, other: int
+    hosted: bool, issuer: str, offer_at: int, first: int, paid: tuple[int, int], early: int, other: int
 ) -> None:
     recorded = steps(HOOKS)
     offer = Offer.from_text(recorded[offer_at]["offer"]["bolt12"])
@@ -264,16 +301,20 @@ async def test_our_payer_writes_what_was_recorded_and_pays_what_the_hooks_saw(
             asked_for = bytes.fromhex(recorded[number]["invoice_request"]["tlv_hex"])
             nodes[issuer].answers[unsigned(asked_for)] = hook_answer(recorded[number])
         money: list[RecordedMoney] = []
+        hooks = AsHooks(rig) if hosted else None
 
         def dress(parts: Parts) -> Parts:
             money.append(RecordedMoney(parts.node))
-            return replace(parts, node=money[-1])  # type: ignore[arg-type]
+            dressed = replace(parts, node=money[-1])  # type: ignore[arg-type]
+            return dressed if hooks is None else hooks.dress(dressed)
 
         alice = await rig.join("alice", dress=dress)
         before = alice.keyring
         people = [recorded_keys(recorded[number], before.answers) for number in (first, other)]
         alice.keyring = keyring(before, people)
         await rig.restart("alice")
+        if hooks is not None:
+            hooks.house(alice)
         terms = Terms(pay_at=PayAt.EARLIEST, jitter_s=0)
         one = alice.payer.subscribe(offer, Mandate(Msat(12_000)), terms).recurrence_id
         two = alice.payer.subscribe(offer, Mandate(Msat(12_000)), terms).recurrence_id
@@ -292,3 +333,4 @@ async def test_our_payer_writes_what_was_recorded_and_pays_what_the_hooks_saw(
 
         assert [order.amount_msat for order in money[-1].orders][:3] == [12_000] * 3
         assert events(alice).count("subscription.created") == 1
+        assert hooks is None or len(hooks.taken) == len(set(hooks.taken)) == 4

@@ -5,7 +5,21 @@ from typing import Any
 
 import pytest
 
-from helpers.engine import NOW, PERIOD, PRICE, PayeeSide, PayerSide, a_mandate, an_offer, every, kinds, names, only
+from helpers.engine import (
+    MERCHANT,
+    NOW,
+    PERIOD,
+    PRICE,
+    PayeeSide,
+    PayerSide,
+    a_cln_offer,
+    a_mandate,
+    an_offer,
+    every,
+    kinds,
+    names,
+    only,
+)
 from lnrecur.bolt12 import InvoiceRequest, Offer, OfferTerms, fields
 from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
 from lnrecur.bolt12.fields import Dialect
@@ -37,19 +51,12 @@ from vectors.recorded import steps
 CLN = Dialect.CLN
 BASE = RecurrenceBase(0, NOW - 300)
 PROPORTIONAL = RecurrenceBase(1, NOW - 300)
+DRAFTED = OfferTerms(description="x", amount=PRICE, issuer_id=MERCHANT.point, recurrence=every())
 
 
 def of_core_lightning(**changes: Any) -> Offer:
-    """An offer as Core Lightning writes it: its own numbers, no metadata."""
-    return _without_metadata(an_offer(every(dialect=CLN, **changes)))
-
-
-def _without_metadata(offer: Offer) -> Offer:
-    assert offer.recurrence is not None
-    terms = OfferTerms(
-        description=offer.description, amount=offer.amount, issuer_id=offer.issuer_id, recurrence=offer.recurrence
-    )
-    return write_offer(terms)
+    """An offer of Core Lightning, with this recurrence."""
+    return a_cln_offer(every(**changes))
 
 
 def refusal(text: str) -> RefusalArrived:
@@ -62,7 +69,7 @@ def refusal(text: str) -> RefusalArrived:
 def test_an_offer_of_core_lightning_is_known_by_its_numbers_and_by_what_it_lacks() -> None:
     assert habits_of(of_core_lightning()) is CORE_LIGHTNING
     assert habits_of(an_offer(every(dialect=CLN))) is BY_THE_RULES, "ours carry metadata, in either dialect"
-    assert habits_of(_without_metadata(an_offer())) is BY_THE_RULES, "Core Lightning does not speak the draft's dialect"
+    assert habits_of(write_offer(DRAFTED)) is BY_THE_RULES, "Core Lightning does not speak the draft's dialect"
 
 
 def test_every_offer_that_core_lightning_wrote_is_known_by_it() -> None:
@@ -218,7 +225,7 @@ def test_a_counter_is_asked_for_with_the_same_bytes_whatever_came_between() -> N
 
 
 def test_an_amount_that_was_amended_does_not_change_what_was_asked_for() -> None:
-    payer = PayerSide(_without_metadata(an_offer(every(dialect=CLN), amount=None)))
+    payer = PayerSide(a_cln_offer(amount=None))
     first = only(payer.wake(), SendInvoiceRequest).request
     payer.step(PauseAsked())
     payer.step(Amended(mandate={"max_per_period_msat": Msat(PRICE - 1)}))

@@ -181,7 +181,9 @@ def test_a_recorded_refusal_is_understood_and_told_without_the_request_it_quotes
         assert step.state.phase is Phase.NEEDS_APPROVAL
     else:
         assert step.state.phase is before.phase
-        assert step.state.request == before.request
+        assert step.state.request is not None
+        assert before.request is not None
+        assert step.state.request.data == before.request.data
     reason = str(answered.exchange.refusal).rsplit("lnr1", 1)[-1].split(": ", 1)[-1]
     assert reason in (step.state.problem or "")
     assert "lnr1" not in (step.state.problem or "")

@@ -190,6 +190,9 @@ class _WatchedStore:
         before = self._inner.outbound(subject)
         entries = self._inner.commit_outbound(change)
         self._witness.committed(self._node, Role.PAYER, subject, before, change)
+        if change.begins is not None:
+            begun = Change(state=change.begins, version=None, at=change.at)
+            self._witness.committed(self._node, Role.PAYER, change.begins.recurrence_id, None, begun)
         return entries
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -57,7 +58,7 @@ def offer() -> None:
 @json_option
 def create(home: Home, as_json: bool, qr: bool, **asked: Any) -> None:
     """Create an offer and print it, ready to publish."""
-    answer = Client(home).post("/v1/offers", _body(asked))
+    answer = Client(home).post("/v1/offers", offer_body(asked))
     if as_json:
         print_json(answer)
         return
@@ -138,7 +139,12 @@ def _told(told: dict[str, Any], as_json: bool) -> None:
         click.echo(f"{told['offer_id'][:12]}: {told['status']}")
 
 
-def _body(asked: dict[str, Any]) -> dict[str, Any]:
+def offer_body(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """A new offer, as the API wants it; `asked` are the options of `offer create`.
+
+    Raises:
+        UsageError: options that say nothing without others.
+    """
     price = asked["amount"]
     body = {
         "amount_msat": None if price is None or price.currency is not None else price.amount,

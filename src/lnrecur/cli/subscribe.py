@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import click
@@ -49,11 +50,23 @@ def subscribe(
         raise UsageError(
             "this offer has no recurrence: it can be paid once (lnrecur pay), but not subscribed to", field="offer"
         )
-    mandate = _mandate(offer, asked)
+    mandate = mandate_for(offer, asked)
     client = Client(home)
     if not yes:
-        _ask(Authorisation(offer, recurrence, mandate, _terms(asked), time.time_ns() // 10**9))
-    body = {
+        _ask(Authorisation(offer, recurrence, mandate, terms_for(asked), time.time_ns() // 10**9))
+    answer = client.order("/v1/subscriptions", subscription_body(offer, mandate, via, asked), key)
+    if as_json:
+        print_json(answer)
+        return
+    click.echo(f"Subscribed: {answer['id'][:12]}")
+    for told in answer["mind"]:
+        click.echo(f"Mind: {told}.")
+    click.echo(f"See `lnrecur subscriptions show {answer['id'][:12]}`.")
+
+
+def subscription_body(offer: Offer, mandate: Mandate, via: Sequence[str], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """A new subscription, as the API wants it; `asked` are the options of this command."""
+    return {
         "offer": offer.to_text(),
         "mandate": mandate_body(mandate),
         "via": list(via),
@@ -64,17 +77,14 @@ def subscribe(
         "missed": "catch_up" if asked["catch_up"] else "stop",
         **terms_body(asked),
     }
-    answer = client.order("/v1/subscriptions", body, key)
-    if as_json:
-        print_json(answer)
-        return
-    click.echo(f"Subscribed: {answer['id'][:12]}")
-    for told in answer["mind"]:
-        click.echo(f"Mind: {told}.")
-    click.echo(f"See `lnrecur subscriptions show {answer['id'][:12]}`.")
 
 
-def _mandate(offer: Offer, asked: dict[str, Any]) -> Mandate:
+def mandate_for(offer: Offer, asked: Mapping[str, Any]) -> Mandate:
+    """The limits that the options of this command say, or the price of the offer.
+
+    Raises:
+        UsageError: the offer has no price, and nobody says what a period may cost.
+    """
     limit: Price | None = asked["max_per_period"]
     if limit is None and offer.amount is None:
         raise UsageError("this offer leaves the amount to you: say --max-per-period", field="max_per_period")
@@ -95,7 +105,8 @@ def _mandate(offer: Offer, asked: dict[str, Any]) -> Mandate:
     )
 
 
-def _terms(asked: dict[str, Any]) -> Terms:
+def terms_for(asked: Mapping[str, Any]) -> Terms:
+    """What the options of this command say about when and how to pay."""
     return Terms(
         trigger=Trigger.ON_APPROVAL if asked["ask_each_time"] else Trigger.AUTOMATIC,
         missed=Missed.CATCH_UP if asked["catch_up"] else Missed.STOP,

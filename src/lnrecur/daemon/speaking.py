@@ -6,6 +6,7 @@ The setting `messages` chooses; everything else sees a link, a router and an add
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +18,7 @@ from lnrecur.daemon.config import Settings, listen_list, split_listen
 from lnrecur.daemon.message_settings import message_router
 from lnrecur.daemon.peer_book import PeerBook
 from lnrecur.daemon.peer_settings import link_settings
-from lnrecur.ports import Host, MessageRouter, PeerAddress, PeerLink
+from lnrecur.ports import Host, MessageRouter, MoneyNodeError, PeerAddress, PeerLink
 from lnrecur.service.addresses import parse_host_and_port
 from lnrecur.service.keyring import Keyring
 from lnrecur.values import NodeId
@@ -70,9 +71,10 @@ class HostSpeech:
 
     book: PeerBook | None = None
 
-    def __init__(self, rpc: ClnRpc, node_id: NodeId, router: MessageRouter) -> None:
+    def __init__(self, rpc: ClnRpc, node_id: NodeId, router: MessageRouter, kept: Sequence[PeerAddress] = ()) -> None:
+        """`kept`: nodes that the host shall stay connected to."""
         self._rpc = rpc
-        self._hosted = HostLink(rpc, node_id)
+        self._hosted = HostLink(rpc, node_id, kept)
         self._keeping: asyncio.Task[None] | None = None
         self.link: PeerLink = self._hosted
         self.router: MessageRouter = router
@@ -84,8 +86,12 @@ class HostSpeech:
 
     async def begin(self) -> str | None:
         """Look at the node's peers, now and from now on."""
+        await self._hosted.look()
         self._keeping = asyncio.get_running_loop().create_task(self._hosted.keep_up(), name="peers of the host")
-        told = await self._rpc.call("getinfo")
+        try:
+            told = await self._rpc.call("getinfo")
+        except MoneyNodeError:
+            return None  # nobody is told an address then; offers name nodes
         for where in (*told.get("address", ()), *told.get("binding", ())):
             if where.get("address") and where.get("port") and where["address"] not in ("0.0.0.0", "::"):  # noqa: S104
                 return str(PeerAddress(NodeId(bytes.fromhex(told["id"])), where["address"], where["port"]))

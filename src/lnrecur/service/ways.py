@@ -112,7 +112,8 @@ class WayFinder:
                 found.append(Way(destination, channels, entry, Promise.THROUGH, (address.node_id,), address))
         for route in self._routes(node, peers):
             found.append(Way(destination, channels, entry, Promise.ROUTED, tuple(route[:-1])))
-        if asked_by in peers and all(way.via != (asked_by,) for way in found):
+        known_asker = asked_by in peers and asked_by != self._messenger.node_id  # a host does not say who brought it
+        if asked_by is not None and known_asker and all(way.via != (asked_by,) for way in found):
             found.append(Way(destination, channels, entry, Promise.RETURNED, (asked_by,)))
         if over is not None:
             found = [way for way in found if way.first_hop == over]

@@ -7,8 +7,10 @@ and updated_index; hooks (`hooks.py`) and notifications; everything on disk befo
 killed and started again; HTLCs that wait while a hook is not answered, and hooks that are called again after a restart;
 blinded paths that are really opened; and the ways to crash lightningd: those calls end it here, too.
 
-What it does not know: Bitcoin, BOLT 8, gossip, Sphinx (an HTLC carries its route openly), payments in parts, reserves,
-fees on chain, payments to itself, filters deeper than two levels, and any command that is not listed.
+Onion messages are in `onions.py` (with real Sphinx), plugins in `plugins.py` (real processes over stdin and stdout).
+
+What it does not know: Bitcoin, BOLT 8, gossip, Sphinx in HTLCs (they carry their route openly), payments in parts,
+reserves, fees on chain, payments to itself, filters deeper than two levels, and any command that is not listed.
 
 Several of them on one `Network` file have channels with each other. Use `StandIn` inside a test's loop, on any clock,
 or `python -m helpers.stand_in_lightningd` as a process of its own, on the machine's.

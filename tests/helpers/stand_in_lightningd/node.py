@@ -156,14 +156,14 @@ class StandIn:
 
     async def _perform(self, method: str, params: Any) -> dict[str, Any]:
         self.calls.append((method, params))
-        if not isinstance(params, dict):
-            raise RpcError(-32602, "this stand-in takes parameters by name")
         command = self.commands.get(method)
         if command is None or method in self.missing:
             told = await self.hooks.command(method, params)
             if told is None:
                 raise RpcError(-32601, f"Unknown command '{method}'")
             return told
+        if not isinstance(params, dict):
+            raise RpcError(-32602, "this stand-in takes parameters of its own commands by name")
         if method != "xpay":
             await self.delay(method)
         try:

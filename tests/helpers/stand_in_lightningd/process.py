@@ -16,8 +16,9 @@ _HELPERS = Path(__file__).parents[2]
 class Process:
     """One stand-in in a folder of its own, on the machine's clock."""
 
-    def __init__(self, folder: Path, network: Path) -> None:
-        self.folder, self._network = folder, network
+    def __init__(self, folder: Path, network: Path, *arguments: str) -> None:
+        """`arguments`: further ones, such as `--plugin=PATH`."""
+        self.folder, self._network, self._arguments = folder, network, arguments
         self.process: subprocess.Popen[str] | None = None
         self.id = ""
 
@@ -32,7 +33,7 @@ class Process:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                leashed([*command, *where]),
+                leashed([*command, *where, *self._arguments]),
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

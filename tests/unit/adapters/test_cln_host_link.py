@@ -103,6 +103,18 @@ async def test_a_node_that_cannot_be_reached_and_one_that_takes_no_onion_message
     assert link.peers() == {HOST}
 
 
+async def test_kept_peers_are_dialled_when_they_are_not_there() -> None:
+    lightningd = Lightningd()
+    kept = [PeerAddress(BOB, "bob.example", 9735), PeerAddress(CAROL, "carol.example", 9735)]
+    link = HostLink(lightningd, HOST, kept)  # type: ignore[arg-type]
+    await link.look()
+    assert [params["id"] for method, params in lightningd.asked if method == "connect"] == [CAROL.hex()]
+    assert link.peers() == {HOST, BOB, CAROL}
+    lightningd.trouble = ClnUnavailable(Trouble.UNREACHABLE, "busy")
+    await link.look()
+    assert link.peers() == {HOST, BOB, CAROL}, "what is not known anew stays as it was"
+
+
 async def test_paths_to_a_public_node_begin_at_it_and_those_to_a_private_one_at_public_channel_peers() -> None:
     link, lightningd = a_link()
     await link.refresh()

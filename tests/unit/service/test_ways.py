@@ -9,6 +9,7 @@ import pytest
 
 from lnrecur.adapters.router import GraphRouter, StaticRouter
 from lnrecur.crypto.keys import PrivateKey
+from lnrecur.messaging.hosted import HostedMessenger
 from lnrecur.messaging.messenger import DirectDestination, Entry, Messenger
 from lnrecur.onion.blinding import blind_path
 from lnrecur.onion.payloads import EncryptedData
@@ -53,6 +54,26 @@ def test_ways_come_in_the_order_of_their_promise() -> None:
         (Promise.THROUGH, (FAR.node_id,), address(FAR)),
         (Promise.ROUTED, (PEER.node_id, FAR.node_id), None),
     ]
+
+
+def test_a_guest_finds_no_way_back_over_its_own_host() -> None:
+    host, network = Messenger(PrivateKey(b"\x09" * 32)), MemoryNetwork()
+    link = network.link(host.node_id)
+    network.link(PEER.node_id)
+
+    class Hosted:
+        """A link whose peers are those of the host, and the host."""
+
+        def peers(self) -> frozenset[NodeId]:
+            return link.peers() | {host.node_id}
+
+    guest = WayFinder(HostedMessenger(PrivateKey(b"\x08" * 32), host.node_id), Hosted(), StaticRouter())  # type: ignore[arg-type]
+    assert guest.ways(a_path(host))[0].promise is Promise.CONNECTED
+    assert guest.ways(a_path(PEER), asked_by=host.node_id)[0].promise is Promise.CONNECTED
+    with pytest.raises(PeerUnreachable, match="no peer of ours"):
+        guest.ways(a_path(FAR), asked_by=host.node_id)
+    [way] = guest.ways(a_path(FAR), asked_by=PEER.node_id)
+    assert (way.promise, way.via) == (Promise.RETURNED, (PEER.node_id,))
 
 
 def test_an_address_that_is_known_twice_is_one_way_and_our_own_is_none() -> None:

@@ -34,10 +34,19 @@ class PayerRoutes:
     async def subscribe(self, request: Request) -> Response:
         """POST /v1/subscriptions."""
         body, key = await body_of(request, SubscribeBody), await order_key_of(request)
-        made = None if key is None else self._payer.ordered(key)
+        made = None if key is None else self.ordered(key)
         if made is not None:
-            return self._answer(made)
+            return JSONResponse(made)
         return JSONResponse(await self.order(body, key), status_code=201)
+
+    def ordered(self, key: OrderKey) -> shapes.Shape | None:
+        """What this very order made when it was given before.
+
+        Raises:
+            KeyReused: its key names another order.
+        """
+        made = self._payer.ordered(key)
+        return None if made is None else self.shape(made)
 
     async def order(self, body: SubscribeBody, key: OrderKey | None = None) -> shapes.Shape:
         """Begin a new subscription.
@@ -51,7 +60,15 @@ class PayerRoutes:
 
     async def cancel(self, request: Request) -> Response:
         """POST /v1/subscriptions/{id}/cancel."""
-        return self._answer(self._payer.cancel(self._subscription(request).recurrence_id))
+        return JSONResponse(self.stop(wanted_by(request)))
+
+    def stop(self, wanted: str) -> shapes.Shape:
+        """Stop paying the subscription whose id is, or begins with, `wanted`.
+
+        Raises:
+            UsageError: there is none, or more than one, or it is over.
+        """
+        return self.shape(self._payer.cancel(self.named(wanted).recurrence_id))
 
     async def pause(self, request: Request) -> Response:
         """POST /v1/subscriptions/{id}/pause."""

@@ -34,9 +34,11 @@ _ASKED_MAX: Final = 16
 class HostLink:
     """A `lnrecur.ports.PeerLink` over the peers of a Core Lightning node."""
 
-    def __init__(self, rpc: ClnRpc, host: NodeId) -> None:
+    def __init__(self, rpc: ClnRpc, host: NodeId, kept: Sequence[PeerAddress] = ()) -> None:
+        """`kept`: nodes that the host shall stay connected to, beside the peers it has channels with."""
         self._rpc = rpc
         self._host = host
+        self._kept = kept
         self._peers: frozenset[NodeId] = frozenset()
         self._introductions: tuple[NodeId, ...] = ()
         self._came: set[NodeId] = set()
@@ -108,15 +110,25 @@ class HostLink:
         """Look at the node's peers when something is said to have changed, and now and then. Never ends."""
         while True:
             self._bell.clear()
-            try:
-                await self.refresh()
-            except (MoneyNodeError, KeyError, TypeError, ValueError) as error:
-                _LOG.info("the peers of Core Lightning are not known just now: %s", error)
+            await self.look()
             try:
                 async with asyncio.timeout(LOOK_S):
                     await self._bell.wait()
             except TimeoutError:
                 continue
+
+    async def look(self) -> None:
+        """Refresh what is known of the node's peers, and dial those that are kept and not there."""
+        try:
+            await self.refresh()
+        except (MoneyNodeError, KeyError, TypeError, ValueError) as error:
+            _LOG.info("the peers of Core Lightning are not known just now: %s", error)
+            return
+        for address in self._kept:
+            try:
+                await self.reach(address)
+            except PeerUnreachable as error:
+                _LOG.info("%s", error)
 
     def _have(self, peers: frozenset[NodeId]) -> None:
         new, self._peers = peers - self._peers, peers

@@ -4,8 +4,10 @@ A value is stored as `{"v": VERSION, "body": ...}`, the body being msgspec's JSO
 base64, whole numbers exact whatever their size. What is read back is equal to what was stored, or reading fails; a
 database never makes up a state. A field added with a default needs no new version: what was stored before it existed
 reads with the default (the schema version keeps older programs away from newer databases). Fields that hold an empty
-value (None, False, 0, "", ()) which is their default are left out. So such a default may never change, and any other
-change of a stored dataclass needs the next version and a reader of this one.
+value (None, False, 0, "", ()) which is their default are left out, and of a subscriber's `Terms` all that are as
+usual: they would be half of a state at rest. So such a default may never change, and any other change of a stored
+dataclass needs the next version and a reader of this one. A mandate is written out: what may be paid follows from no
+default.
 
 Effects are named by their kind, which is the database's word and stays when a class is renamed.
 
@@ -38,6 +40,7 @@ from lnrecur.recurrence.event_objects import EventObject
 from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.offering import OfferPolicy
 from lnrecur.recurrence.outbound_model import Outbound
+from lnrecur.recurrence.outbound_terms import Terms
 
 ENCODING_VERSION: Final = 1
 
@@ -139,27 +142,29 @@ def decode_event(text: str) -> tuple[Facts, EventObject | None]:
 
 
 def _slim(value: object) -> object:
-    """A dataclass without the fields that are empty and would be anyway: they are a third of a state's text."""
+    """A dataclass without the fields that are as they would be anyway: they are most of a state's text."""
     if not is_dataclass(value):
         return value
     kind: Any = type(value)
     kept = {}
-    for name, empty in _plan(kind):
+    for name, usual in _plan(kind):
         part = getattr(value, name)
-        if not (part == empty and type(part) is type(empty)):
+        if not (part == usual and type(part) is type(usual)):
             kept[name] = _slim(part)
     return kept
 
 
 @cache
 def _plan(kind: Any) -> tuple[tuple[str, object], ...]:
-    """The fields of a dataclass, each with its default if that is an empty value."""
-    return tuple((field.name, field.default if is_empty(field.default) else MISSING) for field in fields(kind))
+    """The fields of a dataclass, each with its default if that is left out of the text."""
+    return tuple((field.name, field.default if is_left_out(kind, field.default) else MISSING) for field in fields(kind))
 
 
-def is_empty(value: object) -> bool:
-    """Whether a default may be left out of the text. It must then stay the default for ever; a test holds it."""
-    return value is None or (isinstance(value, (bool, int, str, tuple)) and not value)
+def is_left_out(kind: type, default: object) -> bool:
+    """Whether a default is left out of the text. It must then stay the default for ever; a test holds it."""
+    if default is MISSING or kind is Terms:
+        return default is not MISSING
+    return default is None or (isinstance(default, (bool, int, str, tuple)) and not default)
 
 
 def _wrap(body: object) -> str:

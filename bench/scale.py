@@ -1,9 +1,10 @@
 """What the store costs as it grows: claims among many, bytes per subscription, renewals with several workers.
 
-    python bench/scale.py [--sizes 1000,100000,1000000] [--stores sqlite,postgresql] [FOLDER]
+    python bench/scale.py [--quick] [--sizes 1000,100000,1000000] [--stores sqlite,postgresql] [FOLDER]
 
 - claim: 100 subscriptions that are due are claimed and given back, among so many that are not. `bare` is the very same
-  statements through the bare driver, in the same run; the rounds of both take turns.
+  statements through the bare driver. All sizes are open at once, and their rounds, and those of both ways, take turns;
+  every ratio is the median of ratios of neighbours in time.
 - bytes: what the database takes on the disk for each subscription, indices included.
 - renewal: all that the store does for one period of a payer: claim, request, answer, payment, settlement. `bare` is the
   recorded statements of it played through the bare driver on a copy of the database.
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import shutil
 import sqlite3
 import statistics
@@ -24,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,12 +51,13 @@ NOW = UnixSeconds(1_750_000_000)
 FAR = UnixSeconds(NOW + 30 * 86400)
 OWNER = NodeId(b"\x02" * 33)
 DUE = 100
-ROUNDS = 41
+ROUNDS = 61
 RENEWALS = 50
 RENEWAL_ROUNDS = 7
 OFFER = bytes(range(200))
 INVOICE = bytes(600)
 SERVED = 400
+WORKERS = (1, 2, 4)
 Statement = tuple[str, Any]
 
 
@@ -81,7 +84,7 @@ def key_of(number: int) -> bytes:
 
 
 def renew(manager: SqlRecurrenceManager, now: UnixSeconds) -> int:
-    """All that the store does for the subscriptions that are due; answers how many there were."""
+    """All that the store does for the subscriptions that are due; answers how many were booked."""
     claimed = manager.claim_outbounds(now, DUE)
     for key in claimed:
         stored = manager.outbound(key)
@@ -90,27 +93,36 @@ def renew(manager: SqlRecurrenceManager, now: UnixSeconds) -> int:
         told = (Emit("subscription.requested", {"counter": 7, "index": 7}),)
         manager.commit_outbound(Change(asking, stored.version, now, (SendInvoiceRequest(bytes(300)),), told))
     manager.release()
-    for entry in manager.claim_outbox(now, DUE):
-        key = RecurrenceId(entry.subject)
-        manager.effect_done(entry.id)
-        stored = manager.outbound(key)
-        assert stored is not None
-        payment_hash = PaymentHash(key)
-        pending = PendingPayment(7, payment_hash, INVOICE, Msat(25_000), Msat(100), FAR, NOW)
-        paying = _with(stored.state, Phase.PAYING, request=None, payment=pending)
-        pay = Pay(payment_hash, INVOICE, Msat(25_000), Msat(100))
-        told = (Emit("payment.started", {"counter": 7, "amount_msat": 25_000, "payment_hash": key.hex()}),)
-        manager.commit_outbound(Change(paying, stored.version, now, (pay,), told))
-    for entry in manager.claim_outbox(now, DUE):
-        key = RecurrenceId(entry.subject)
-        manager.effect_done(entry.id)
-        stored = manager.outbound(key)
-        assert stored is not None
-        booking = Book(7, PaymentHash(key), Preimage(key), Msat(25_000), Msat(3), now, now)
-        told = (Emit("subscription.renewed", {"counter": 7, "index": 7, "amount_msat": 25_000, "fee_msat": 3}),)
-        rested = _with(stored.state, Phase.IDLE, payment=None)
-        manager.commit_outbound(Change(rested, stored.version, now, (), told, (booking,)))
-    return len(claimed)
+    booked = 0
+    for _ in range(2):
+        for entry in manager.claim_outbox(now, DUE):
+            manager.effect_done(entry.id)
+            if isinstance(entry.effect, SendInvoiceRequest):
+                _take_invoice(manager, RecurrenceId(entry.subject), now)
+            else:
+                _settle(manager, RecurrenceId(entry.subject), now)
+                booked += 1
+    return booked
+
+
+def _take_invoice(manager: SqlRecurrenceManager, key: RecurrenceId, now: UnixSeconds) -> None:
+    stored = manager.outbound(key)
+    assert stored is not None
+    payment_hash = PaymentHash(key)
+    pending = PendingPayment(7, payment_hash, INVOICE, Msat(25_000), Msat(100), FAR, NOW)
+    paying = _with(stored.state, Phase.PAYING, request=None, payment=pending)
+    pay = Pay(payment_hash, INVOICE, Msat(25_000), Msat(100))
+    told = (Emit("payment.started", {"counter": 7, "amount_msat": 25_000, "payment_hash": key.hex()}),)
+    manager.commit_outbound(Change(paying, stored.version, now, (pay,), told))
+
+
+def _settle(manager: SqlRecurrenceManager, key: RecurrenceId, now: UnixSeconds) -> None:
+    stored = manager.outbound(key)
+    assert stored is not None
+    booking = Book(7, PaymentHash(key), Preimage(key), Msat(25_000), Msat(3), now, now)
+    told = (Emit("subscription.renewed", {"counter": 7, "index": 7, "amount_msat": 25_000, "fee_msat": 3}),)
+    rested = _with(stored.state, Phase.IDLE, payment=None)
+    manager.commit_outbound(Change(rested, stored.version, now, (), told, (booking,)))
 
 
 def _with(state: Outbound, phase: Phase, **changes: Any) -> Outbound:
@@ -273,48 +285,79 @@ def add_due(manager: SqlRecurrenceManager, count: int) -> None:
         manager.commit_outbound(Change(payer(key_of(number), NOW - 1), None, NOW))
 
 
-def measure_claim(store: Store, database: str) -> dict[str, float]:
-    """Milliseconds for claiming 100 that are due and giving them back."""
+class Claims:
+    """Claims of 100 that are due and their return, on one database: by the store, and by its statements alone."""
 
-    def ours() -> None:
-        claimed = manager.claim_outbounds(NOW, DUE)
+    def __init__(self, store: Store, database: str, run: Callable[[Statement], None]) -> None:
+        self._manager = store.open(database)
+        self._run = run
+        self._statements: list[Statement] = []
+        self._manager.join(Seat("bench"), OWNER)
+        add_due(self._manager, DUE)
+        self._ours()
+        with recorded(self._statements):
+            self._ours()
+        self._bare()
+        self.rounds: list[tuple[float, float]] = []
+
+    def _ours(self) -> None:
+        claimed = self._manager.claim_outbounds(NOW, DUE)
         assert len(claimed) == DUE
-        manager.release()
+        self._manager.release()
 
-    with closing(store.open(database)) as manager, store.bare(database) as run:
-        manager.join(Seat("bench"), OWNER)
-        add_due(manager, DUE)
-        ours()
-        statements: list[Statement] = []
-        with recorded(statements):
-            ours()
+    def _bare(self) -> None:
+        for statement in self._statements:
+            self._run(statement)
 
-        def bare() -> None:
-            for statement in statements:
-                run(statement)
+    def round(self) -> None:
+        self.rounds.append((timed(self._ours), timed(self._bare)))
 
-        bare()
-        rounds = [(timed(ours), timed(bare)) for _ in range(ROUNDS)]
-        manager.leave()
-    # The lower quartile: a disk that is busy with others' work makes some rounds many times as long.
-    ours_s, bare_s = (statistics.quantiles(times, n=4)[0] for times in zip(*rounds, strict=True))
-    return {"ms": round(1000 * ours_s, 2), "bare_ms": round(1000 * bare_s, 2), "ratio": round(ours_s / bare_s, 2)}
+    def plans(self, database: str) -> list[str]:
+        """How PostgreSQL finds what is due."""
+        found: set[str] = set()
+        with psycopg.connect(database) as db:
+            for text, parameters in self._statements:
+                if "outbound" in text:
+                    rows = db.execute(f"EXPLAIN {text}".encode(), parameters).fetchall()
+                    found |= {row[0].split("  (")[0].strip(" ->") for row in rows if "Scan" in row[0]}
+        return sorted(found)
+
+    def close(self) -> None:
+        self._manager.leave()
+        self._manager.close()
+
+    def told(self) -> dict[str, float]:
+        """Milliseconds: medians. The ratio is that of two neighbours in time, so that a busy disk slows down both."""
+        ours, bare = (1000 * statistics.median(times) for times in zip(*self.rounds, strict=True))
+        ratio = statistics.median(mine / theirs for mine, theirs in self.rounds)
+        return {"ms": round(ours, 2), "bare_ms": round(bare, 2), "ratio": round(ratio, 2)}
 
 
-def measure_sizes(store: Store, sizes: list[int]) -> dict[str, Any]:
+def measure_sizes(store: Store, sizes: list[int], rounds: int) -> dict[str, Any]:
+    """All sizes at once, their rounds in turns: what the machine does meanwhile happens to all of them."""
     told: dict[str, Any] = {}
-    for size in sizes:
-        database = store.new()
-        store.open(database).close()
-        empty = store.bytes_of(database, "outbound")
-        took = timed(lambda: store.fill(database, "outbound", size, encode_outbound(payer(key_of(0)))))  # noqa: B023
-        paying = (store.bytes_of(database, "outbound") - empty) / size
-        claim = measure_claim(store, database)
-        told[f"{size:,}"] = {"claim_of_100_due": claim, "bytes_per_payer": round(paying), "filled_in_s": round(took, 1)}
-        if isinstance(store, Sqlite):
-            Path(database).unlink()
-    least, most = (told[f"{size:,}"]["claim_of_100_due"]["ms"] for size in (sizes[0], sizes[-1]))
-    told["claim_last_per_first"] = round(most / least, 2)
+    with ExitStack() as open_until_the_end:
+        claims: dict[int, Claims] = {}
+        for size in sizes:
+            database = store.new()
+            store.open(database).close()
+            empty = store.bytes_of(database, "outbound")
+            took = timed(lambda: store.fill(database, "outbound", size, encode_outbound(payer(key_of(0)))))  # noqa: B023
+            paying = (store.bytes_of(database, "outbound") - empty) / size
+            told[f"{size:,}"] = {"bytes_per_payer": round(paying), "filled_in_s": round(took, 1)}
+            run = open_until_the_end.enter_context(store.bare(database))
+            claims[size] = Claims(store, database, run)
+            open_until_the_end.callback(claims[size].close)
+        for _ in range(rounds):
+            for one in claims.values():
+                one.round()
+        for size, one in claims.items():
+            told[f"{size:,}"]["claim_of_100_due"] = one.told()
+        if isinstance(store, Postgres):
+            told["plans"] = claims[sizes[-1]].plans(database)
+    for name, at in (("claim_last_per_first", 0), ("the_same_bare", 1)):
+        pairs = zip(claims[sizes[-1]].rounds, claims[sizes[0]].rounds, strict=True)
+        told[name] = round(statistics.median(most[at] / least[at] for most, least in pairs), 2)
     database = store.new()
     store.open(database).close()
     empty = store.bytes_of(database, "inbound")
@@ -323,7 +366,7 @@ def measure_sizes(store: Store, sizes: list[int]) -> dict[str, Any]:
     return told
 
 
-def measure_renewal(store: Store) -> dict[str, float]:
+def measure_renewal(store: Store, repeats: int) -> dict[str, float]:
     """Milliseconds of one renewal, by the engine's store and by its statements alone; their rounds take turns."""
     start = store.new()
     with closing(store.open(start)) as manager:
@@ -343,12 +386,12 @@ def measure_renewal(store: Store) -> dict[str, float]:
 
     statements: list[Statement] = []
     ours(store.copy(start), recorded(statements))
-    rounds = [(*ours(store.copy(start), nullcontext()), *bare(store.copy(start))) for _ in range(RENEWAL_ROUNDS)]
+    rounds = [(*ours(store.copy(start), nullcontext()), *bare(store.copy(start))) for _ in range(repeats)]
     wall, cpu, bare_wall, bare_cpu = (1000 * statistics.median(times) / RENEWALS for times in zip(*rounds, strict=True))
     return {
         "ms": round(wall, 2),
         "bare_ms": round(bare_wall, 2),
-        "ratio": round(wall / bare_wall, 2),
+        "ratio": round(statistics.median(mine / theirs for mine, _, theirs, _ in rounds), 2),
         "cpu_ms": round(cpu, 2),
         "bare_cpu_ms": round(bare_cpu, 2),
         "statements": round(len(statements) / RENEWALS, 1),
@@ -368,67 +411,78 @@ def _clocked(work: Callable[[], object]) -> tuple[float, float]:
     return timed(work), time.process_time() - cpu
 
 
-def work(kind: str, database: str, number: int, begin: Any, done: Any) -> None:
-    """One worker process: renew what is due until nothing is."""
+def work(kind: str, database: str, number: int, served: int, begin: Any, booked: Any) -> None:
+    """One worker process: do what is due until all are renewed. The first sends the messages."""
     manager = open_sqlite_manager(Path(database)) if kind == "sqlite" else open_postgresql_manager(database)
     with closing(manager):
         manager.join(Seat(f"bench {number}", messages=number == 0), OWNER)
         begin.wait()
-        renewed = 0
-        while count := renew(manager, NOW):
-            renewed += count
-        done.put(renewed)
-
-
-def measure_workers(store: Store) -> dict[str, float]:
-    """Renewals per second, with so many processes. The message deeds are done by all: they are the store's only."""
-    told = {}
-    for count in (1, 2, 4):
-        database = store.new()
-        with closing(store.open(database)) as manager:
-            add_due(manager, SERVED)
-        context = multiprocessing.get_context("spawn")
-        begin, done = context.Barrier(count + 1), context.Queue()
-        workers = [
-            context.Process(target=work, args=(store.name, database, number, begin, done)) for number in range(count)
-        ]
-        for worker in workers:
-            worker.start()
+        while booked.value < served:
+            done = renew(manager, NOW)
+            with booked.get_lock():
+                booked.value += done
+            if not done:
+                time.sleep(0.001)
         begin.wait()
-        began = time.perf_counter()
-        renewed = sum(done.get() for _ in workers)
-        took = time.perf_counter() - began
-        for worker in workers:
-            worker.join()
-        with closing(store.open(database)) as manager:
-            booked = len(manager.payments())
-        told[str(count)] = round(booked / took)
-        assert renewed >= booked
-    return told
 
 
-def measure(store: Store, sizes: list[int]) -> dict[str, Any]:
+def measure_workers(store: Store, served: int, repeats: int) -> dict[str, Any]:
+    """Renewals per second, with so many processes. The message deeds are done by all: they are the store's only."""
+    found: dict[int, list[float]] = {count: [] for count in WORKERS}
+    for _ in range(repeats):
+        for count in WORKERS:
+            found[count].append(_renewals_per_second(store, served, count))
+    told: dict[str, Any] = {str(count): round(statistics.median(speeds), 1) for count, speeds in found.items()}
+    return {**told, "cores": len(os.sched_getaffinity(0))}
+
+
+def _renewals_per_second(store: Store, served: int, count: int) -> float:
+    database = store.new()
+    with closing(store.open(database)) as manager:
+        add_due(manager, served)
+    context = multiprocessing.get_context("spawn")
+    begin, booked = context.Barrier(count + 1), context.Value("i", 0)
+    workers = [
+        context.Process(target=work, args=(store.name, database, number, served, begin, booked))
+        for number in range(count)
+    ]
+    for worker in workers:
+        worker.start()
+    begin.wait()
+    began = time.perf_counter()
+    begin.wait()
+    took = time.perf_counter() - began
+    for worker in workers:
+        worker.join()
+    with closing(store.open(database)) as manager:
+        assert len(manager.payments()) == served
+    return served / took
+
+
+def measure(store: Store, sizes: list[int], *, quick: bool) -> dict[str, Any]:
     return {
-        "subscriptions": measure_sizes(store, sizes),
-        "renewal": measure_renewal(store),
-        "renewals_per_second_by_workers": measure_workers(store),
+        "subscriptions": measure_sizes(store, sizes, ROUNDS // 3 if quick else ROUNDS),
+        "renewal": measure_renewal(store, 3 if quick else RENEWAL_ROUNDS),
+        "renewals_per_second_by_workers": measure_workers(store, SERVED // 4 if quick else SERVED, 1 if quick else 3),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--sizes", default="1000,100000,1000000")
+    parser.add_argument("--quick", action="store_true", help="smaller, in half a minute: to see that it works")
+    parser.add_argument("--sizes", default=None, help="1000,100000,1000000; quick: 1000,20000")
     parser.add_argument("--stores", default="sqlite,postgresql")
     parser.add_argument("folder", nargs="?", default=None)
     asked = parser.parse_args()
-    sizes = [int(size) for size in asked.sizes.split(",")]
+    usual = "1000,20000" if asked.quick else "1000,100000,1000000"
+    sizes = [int(size) for size in (asked.sizes or usual).split(",")]
     told = {}
     with tempfile.TemporaryDirectory(dir=asked.folder) as temporary:
         if "sqlite" in asked.stores:
-            told["sqlite"] = measure(Sqlite(Path(temporary)), sizes)
+            told["sqlite"] = measure(Sqlite(Path(temporary)), sizes, quick=asked.quick)
         if "postgresql" in asked.stores:
             with test_server.postgres_server(fast=False) as server:
-                told["postgresql"] = measure(Postgres(server), sizes)
+                told["postgresql"] = measure(Postgres(server), sizes, quick=asked.quick)
     print(json.dumps(told, indent=2))
 
 

@@ -22,7 +22,7 @@ NEVER_OF_SINGLE_PAYMENTS = {
     for verb in (
         "needs_approval", "approved", "declined", "amended", "renewed", "missed", "waived", "adopted", "pause_asked",
         "paused", "resumed", "completed", "replaced", "lapsed", "start_moved",
-        "invoice_expired", "cancel_unheard",
+        "invoice_expired", "cancel_unheard", "seed_shared",
     )
 }  # fmt: skip
 """There is one payment and no period, whoever ordered it is there, and the payee's names are its own."""

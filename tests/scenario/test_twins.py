@@ -1,11 +1,14 @@
 """Two daemons restored from one seed and one database: no period is paid twice, and both go on or say why not."""
 
+from dataclasses import replace
+
 import pytest
 
 from helpers.rig import PERIOD, PRICE, counters, events, outbound, publish, recurring, subscribe
 from lnrecur.bolt12 import Offer
 from lnrecur.bolt12.codecs import Paywindow
-from lnrecur.ports import SentState
+from lnrecur.daemon.doctor import look_at_seed
+from lnrecur.ports import Health, SentState
 from lnrecur.recurrence.inbound_model import subscription_id
 from lnrecur.recurrence.outbound_model import Outbound, Phase, Terms
 from lnrecur.testing.network import Faults
@@ -38,6 +41,20 @@ def assert_paid_once(rig: Rig, twins: list[RigNode], merchant: RigNode, offer: O
         assert len(told) == state.adopted
 
 
+def assert_noticed(twins: list[RigNode], name: RecurrenceId) -> None:
+    """Who was told of a payment that it did not make says so, as an event and to the doctor."""
+    for twin in twins:
+        assert twin.services is not None
+        found = look_at_seed(twin.services.seed_watch, [outbound(twin, name)])
+        if outbound(twin, name).adopted:
+            assert events(twin, "subscription.seed_shared")
+            assert [finding.health for finding in found] == [Health.BROKEN]
+        else:
+            assert not events(twin, "subscription.seed_shared")
+            assert found == []
+    assert any(events(twin, "subscription.seed_shared") for twin in twins)
+
+
 def both(first: RigNode, second: RigNode, name: RecurrenceId) -> tuple[Outbound, Outbound]:
     return outbound(first, name), outbound(second, name)
 
@@ -56,6 +73,7 @@ async def test_both_are_up_and_every_period_is_paid_by_one_of_them(shares_money:
         alice.money.release()
         await rig.run_for(6 * PERIOD)
         assert_paid_once(rig, [alice, twin], merchant, offer, name)
+        assert_noticed([alice, twin], name)
         assert {state.phase for state in both(alice, twin, name)} == {Phase.COMPLETED}
 
 
@@ -87,10 +105,14 @@ async def test_one_is_restored_from_a_backup_after_the_other_is_gone(shares_mone
         rig.crash("twin")
         await rig.run_for(2 * PERIOD)
         rig.crash("alice")
-        await rig.restart("twin")
+        twin = await rig.restart("twin")
+        assert twin.services is not None
         await rig.run_for(4 * PERIOD)
         assert outbound(twin, name).adopted == 2
         assert counters(twin, name) == [0, 3]
+        assert not events(twin, "subscription.seed_shared"), "a restore explains it"
+        [finding] = look_at_seed(twin.services.seed_watch, [replace(outbound(twin, name), phase=Phase.IDLE)])
+        assert finding.health is Health.WARNING
         received = counters(merchant, subscription_id(offer.offer_id, twin.keyring.payer(name).payer_id))
         assert received == [0, 1, 2, 3]
 
@@ -127,3 +149,17 @@ async def test_a_cancel_of_one_ends_the_other_too() -> None:
         assert outbound(twin, name).phase is Phase.LAPSED
         assert events(twin)[-1] == "subscription.ended"
         assert counters(twin, name) == [0]
+
+
+async def test_a_merchant_is_told_of_a_twin_that_sells_what_it_sells() -> None:
+    """Both read the receipts of one money node; the twin did not write the invoices that were paid."""
+    async with Rig(seed=6) as rig:
+        merchant, alice = await rig.join("merchant"), await rig.join("alice")
+        name = subscribe(alice, publish(merchant, WIDE))
+        await rig.run_for(50)
+        twin = await rig.join("twin", twin_of="merchant", shares_money=True)
+        await rig.run_for(4 * PERIOD)
+        assert outbound(alice, name).payments == 4
+        writers = {node.name: events(node, "subscription.seed_shared") for node in (merchant, twin)}
+        assert not (writers["merchant"] and writers["twin"]), "one of them wrote all invoices"
+        assert writers["merchant"] or writers["twin"]

@@ -22,10 +22,12 @@ from lnrecur.daemon.money_node import money_node
 from lnrecur.daemon.peer_book import Listed
 from lnrecur.errors import LnrecurError
 from lnrecur.ports import Diagnosable, Finding, Health, LeaseLost, MoneyNode, MoneyNodeError, RecurrenceManager
+from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.service.keyring import Keyring
 from lnrecur.service.known_receipts import KnownReceipts
 from lnrecur.service.node_watch import Outage
 from lnrecur.service.scheduler import Scheduler
+from lnrecur.service.seed_watch import SeedWatch
 from lnrecur.values import UnixSeconds
 
 PLAY_MONEY: Final = Finding(
@@ -80,7 +82,7 @@ def look_at_outage(outage: Outage | None, now: UnixSeconds) -> list[Finding]:
     return [Finding("outage", Health.WARNING, told, way_out)]
 
 
-def look_at_store(manager: RecurrenceManager) -> list[Finding]:
+def look_at_store(manager: RecurrenceManager, seed_watch: SeedWatch | None = None) -> list[Finding]:
     """The store, and the subscriptions in it that somebody has to do something about."""
     try:
         with suppress(LeaseLost):  # this process joins again by itself
@@ -93,6 +95,8 @@ def look_at_store(manager: RecurrenceManager) -> list[Finding]:
     if workers and not any(worker.seat.work for worker in workers):
         way_out = "start `lnrecur run --role worker`, on this machine or another (docs/workers.md)"
         found.append(Finding("workers", Health.BROKEN, "none: nothing is paid or claimed", way_out))
+    if seed_watch is not None:
+        found += look_at_seed(seed_watch, paying)
     for state in paying:
         if state.problem is not None and not state.is_final:
             who = state.recurrence_id.hex()[:12]
@@ -111,6 +115,18 @@ def look_at_work(scheduler: Scheduler, known: KnownReceipts) -> list[Finding]:
         told = "payments that arrive are not seen just now, so no period is told as missed either"
         found.append(Finding("receipts", Health.WARNING, told, "all is made up for once the money node answers"))
     return found
+
+
+def look_at_seed(watch: SeedWatch, paying: Sequence[Outbound]) -> list[Finding]:
+    """Whether another daemon works with our seed, or did so before this store was restored."""
+    way_out = "stop all daemons of this seed but one: docs/backup.md"
+    if watch.seen is not None:
+        return [Finding("seed", Health.BROKEN, f"another daemon uses this seed: {watch.seen.told}", way_out)]
+    adopted = sum(state.adopted for state in paying if not state.is_final)
+    if not adopted:
+        return []
+    told = f"{adopted} payments were made by another daemon of this seed, or before this database was restored"
+    return [Finding("seed", Health.WARNING, told, "if another daemon may still run, stop it: docs/backup.md")]
 
 
 def look_at_disk(home: Home) -> Finding:

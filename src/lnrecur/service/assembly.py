@@ -30,6 +30,7 @@ from lnrecur.service.payee import PayeeService
 from lnrecur.service.payer import PayerService
 from lnrecur.service.performer import Performer
 from lnrecur.service.scheduler import NAP_S_MAX, Scheduler
+from lnrecur.service.seed_watch import SeedWatch
 from lnrecur.values import ChainHash
 
 
@@ -67,12 +68,12 @@ class Services:
         """`nap_s_max`: see `Scheduler`."""
         self.keyring = keyring
         self.parts = parts
-        self.attendance = Attendance(
-            parts.manager, parts.seat, keyring.node_id, parts.clock, beats=parts.beats, on_change=self._changed
-        )
+        present = (parts.manager, parts.seat, keyring.node_id, parts.clock)
+        self.attendance = Attendance(*present, beats=parts.beats, on_change=self._changed)
         host = parts.host
         messenger = Messenger(keyring.identity) if host is None else HostedMessenger(keyring.identity, host.node_id)
         self.courier = Courier(messenger, parts.link, parts.router, parts.entropy, parts.clock, parts.messages)
+        self.seed_watch = SeedWatch(parts.clock)
         self.payee = PayeeService(
             manager=parts.manager,
             courier=self.courier,
@@ -84,6 +85,7 @@ class Services:
             on_change=self._changed,
             rates=parts.rates,
             host=host,
+            seed_watch=self.seed_watch,
         )
         self.payer = PayerService(
             manager=parts.manager,
@@ -95,11 +97,9 @@ class Services:
             on_change=self._changed,
             rates=parts.rates,
             can_split=self._node_can_split,
+            seed_watch=self.seed_watch,
         )
-        self.node_watch: NodeWatch | None = None
-        if parts.watch_node_s is not None:
-            watched = (parts.manager, parts.node, parts.clock, parts.entropy)
-            self.node_watch = NodeWatch(*watched, every_s=parts.watch_node_s)
+        self.node_watch = _node_watch(parts)
         self.performer = Performer(
             manager=parts.manager,
             node=parts.node,
@@ -169,3 +169,9 @@ class Services:
 
     def _changed(self) -> None:
         self.scheduler.poke()
+
+
+def _node_watch(parts: Parts) -> NodeWatch | None:
+    if parts.watch_node_s is None:
+        return None
+    return NodeWatch(parts.manager, parts.node, parts.clock, parts.entropy, every_s=parts.watch_node_s)

@@ -47,6 +47,7 @@ from lnrecur.service.known_receipts import KnownReceipts
 from lnrecur.service.offers import Offers
 from lnrecur.service.receiving import Receiver
 from lnrecur.service.recent import RecentAnswers
+from lnrecur.service.seed_watch import SeedWatch
 from lnrecur.service.subscribers import Subscribers
 from lnrecur.values import ChainHash, NodeId, Preimage
 from lnrecur.wire.blinded_path import BlindedPath
@@ -89,6 +90,7 @@ class PayeeService:
         entropy: Entropy,
         chain: ChainHash,
         on_change: Callable[[], None],
+        seed_watch: SeedWatch,
         rates: RateSource | None = None,
         host: Host | None = None,
     ) -> None:
@@ -101,6 +103,7 @@ class PayeeService:
         self._chain = chain
         self._rates = rates
         self._recent = RecentAnswers()
+        self._seed_watch = seed_watch
         self.offers = Offers(
             manager=manager, courier=courier, keyring=keyring, clock=clock, entropy=entropy, chain=chain, host=host
         )
@@ -115,6 +118,7 @@ class PayeeService:
             recent=self._recent,
             keyring=keyring,
             known=known,
+            seed_watch=seed_watch,
         )
         courier.deliver_to(ContentsKind.INVOICE_REQUEST, self.handle_request)
 
@@ -183,6 +187,7 @@ class PayeeService:
             await self._reply_error(verified, asker, refusal)
         elif answer is not None:
             self._recent.remember(digest, answer)
+            self._seed_watch.wrote(answer.payment_hash)
             invoice = MessageContents(ContentsKind.INVOICE, answer.to_bytes())
             await self._reply(asker, invoice)
 

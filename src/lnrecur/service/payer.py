@@ -60,6 +60,7 @@ from lnrecur.service.authorising import (
 )
 from lnrecur.service.courier import Courier
 from lnrecur.service.keyring import Keyring
+from lnrecur.service.seed_watch import SeedWatch
 from lnrecur.service.steps import change_of, changes_nothing
 from lnrecur.service.unanswered import Unanswered
 from lnrecur.values import ChainHash, NodeId, RecurrenceId
@@ -84,6 +85,7 @@ class PayerService:
         on_change: Callable[[], None],
         rates: RateSource | None = None,
         can_split: Callable[[], Awaitable[bool | None]],
+        seed_watch: SeedWatch,
     ) -> None:
         """`on_change` is called after every commit that left something to do; `rates` is for mandates in a currency.
 
@@ -91,6 +93,7 @@ class PayerService:
         """
         self._rates = rates
         self._can_split = can_split
+        self._seed_watch = seed_watch
         self._manager = manager
         self._keyring = keyring
         self._clock = clock
@@ -345,7 +348,8 @@ class PayerService:
             now = self._clock.now()
             happened = event()
             step = outbound.step(stored.state, happened, now)
-            change = change_of(step.state, step.effects, version=stored.version, at=now, begins=step.begins)
+            effects = (*step.effects, *self._seed_watch.of_adoption(stored.state, step))
+            change = change_of(step.state, effects, version=stored.version, at=now, begins=step.begins)
             if changes_nothing(change, stored.state):
                 return step
             try:

@@ -19,6 +19,7 @@ from lnrecur.service.keyring import Keyring
 from lnrecur.service.known_receipts import KnownReceipts
 from lnrecur.service.offers import Offers
 from lnrecur.service.recent import RecentAnswers
+from lnrecur.service.seed_watch import SeedWatch
 from lnrecur.service.subscribers import Subscribers
 
 _LOG = logging.getLogger("lnrecur.receiving")
@@ -36,12 +37,14 @@ class Receiver:
         recent: RecentAnswers,
         keyring: Keyring,
         known: KnownReceipts,
+        seed_watch: SeedWatch,
     ) -> None:
         self._manager = manager
         self._offers = offers
         self._subscribers = subscribers
         self._recent = recent
         self._keyring = keyring
+        self._seed_watch = seed_watch
         self.known = known
         """How far we are."""
 
@@ -78,7 +81,8 @@ class Receiver:
         if event is None:
             self._manager.save_receipt_cursor(receipt.cursor)
             return
-        self._subscribers.apply(context.offer_id, context.payer_id, lambda: event, receipt.cursor)
+        more = self._seed_watch.of_receipt(context) if isinstance(event, PaymentClaimed) else ()
+        self._subscribers.apply(context.offer_id, context.payer_id, lambda: event, receipt.cursor, more)
 
     def _is_booked(self, context: ReceiveContext) -> bool:
         """Whether this is an old payment, told again by a node whose cursor was lost: it is in the books already."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from lnrecur.errors import UsageError
 from lnrecur.ports import Clock, Conflict, OfferRecord, RecurrenceManager
 from lnrecur.recurrence import inbound
-from lnrecur.recurrence.effects import FailBack
+from lnrecur.recurrence.effects import Emit, FailBack
 from lnrecur.recurrence.inbound_model import (
     Due,
     EndAsked,
@@ -132,15 +132,26 @@ class Subscribers:
         """A subscription's wake_at has come, or its offer was changed."""
         self.apply(offer_id, payer_id, lambda: Due(self._offers.offering(offer_id), self.known.until))
 
-    def apply(self, offer_id: OfferId, payer_id: Point, event: Callable[[], Event], cursor: str | None = None) -> Step:
-        """Load, step, save; again if somebody else was faster. `cursor` is stored with what the receipt changed."""
+    def apply(
+        self,
+        offer_id: OfferId,
+        payer_id: Point,
+        event: Callable[[], Event],
+        cursor: str | None = None,
+        more: tuple[Emit, ...] = (),
+    ) -> Step:
+        """Load, step, save; again if somebody else was faster.
+
+        `cursor` is stored with what the receipt changed, and `more` is told with it.
+        """
         for _ in range(_CONFLICTS_MAX):
             stored = self._manager.inbound(offer_id, payer_id)
             state = Inbound(offer_id, payer_id) if stored is None else stored.state
             now = self._clock.now()
             step = inbound.step(state, event(), now)
             version = None if stored is None else stored.version
-            change = change_of(step.state, step.effects, version=version, at=now, receipt_cursor=cursor)
+            effects = (*step.effects, *more)
+            change = change_of(step.state, effects, version=version, at=now, receipt_cursor=cursor)
             if changes_nothing(change, state):
                 if cursor is not None:
                     self._manager.save_receipt_cursor(cursor)

@@ -32,7 +32,7 @@ class DoctorRoutes:
         found = [*await look_at_node(parts.node)]
         if watch is not None:
             found += look_at_outage(watch.outage, parts.clock.now())
-        found += look_at_store(parts.manager)
+        found += look_at_store(parts.manager, self._services.seed_watch)
         found += look_at_work(self._services.scheduler, self._services.payee.receiver.known)
         if self._peers is not None:
             found += look_at_peers(self._peers.listed(), self._address)

@@ -4,6 +4,7 @@ import pytest
 
 from helpers.rig import PERIOD, assert_paid, events, publish, recurring, subscribe
 from helpers.shelf import Shelf
+from lnrecur.daemon.doctor import look_at_work
 from lnrecur.recurrence.offering import OfferPolicy, OfferStatus, Windows
 from lnrecur.testing.rig import Rig
 
@@ -44,11 +45,15 @@ async def test_while_the_money_node_is_away_nothing_is_told_as_missed_and_afterw
         merchant = await rig.restart("merchant")
         await rig.run_for(3 * PERIOD)
         assert "subscription.missed" not in events(merchant)
+        assert merchant.services is not None
+        work = merchant.services.scheduler, merchant.payee.receiver.known
+        assert [finding.subject for finding in look_at_work(*work)] == ["receipts"]
         merchant.money.come_back()
         await rig.run_for(PERIOD // 8)
         told = events(merchant)
         assert told.count("subscription.missed") == (1 if windows is Windows.STRICT else 2)
         assert ("subscription.lapsed" in told) == (windows is Windows.STRICT)
+        assert look_at_work(*work) == []
 
 
 @WINDOWS

@@ -33,6 +33,8 @@ from lnrecur.values import UnixSeconds
 PLAY_MONEY: Final = Finding(
     "money node", Health.WARNING, "PLAY MONEY, worth nothing", "for real money use your own node: docs/nodes"
 )
+BEHIND_S_MAX: Final = 30
+"""How long a node may take to tell what arrived before it is worth a word."""
 ROOM_SCARCE: Final = 200_000_000
 """Bytes below which a disk is soon full."""
 ROOM_GONE: Final = 2_000_000
@@ -111,7 +113,7 @@ def look_at_work(scheduler: Scheduler, known: KnownReceipts) -> list[Finding]:
     if scheduler.trouble is not None:
         told = f"nothing is paid or claimed: {scheduler.trouble}"
         found.append(Finding("work", Health.BROKEN, told, "it is tried again all the time; see the log"))
-    if not known.is_live:
+    if known.behind_s > BEHIND_S_MAX:
         told = "payments that arrive are not seen just now, so no period is told as missed either"
         found.append(Finding("receipts", Health.WARNING, told, "all is made up for once the money node answers"))
     return found

@@ -23,6 +23,7 @@ class KnownReceipts:
         self._on_change = on_change
         self._read_at = UnixSeconds(0)
         self._is_live = False
+        self._behind_since = clock.elapsed()
 
     @property
     def until(self) -> UnixSeconds:
@@ -30,9 +31,9 @@ class KnownReceipts:
         return self._clock.now() if self._is_live else self._read_at
 
     @property
-    def is_live(self) -> bool:
-        """Whether receipts are told as they come."""
-        return self._is_live
+    def behind_s(self) -> float:
+        """For how long there may be receipts that we do not know; 0 while they are told as they come."""
+        return 0.0 if self._is_live else self._clock.elapsed() - self._behind_since
 
     def caught_up(self) -> None:
         """All receipts so far were handled, and what follows is told as it comes."""
@@ -43,4 +44,6 @@ class KnownReceipts:
 
     def interrupted(self) -> None:
         """The node, or our store, stopped answering."""
-        self._is_live = False
+        if self._is_live:
+            self._is_live = False
+            self._behind_since = self._clock.elapsed()

@@ -145,6 +145,7 @@ def full_outbound_state() -> Outbound:
         waived=4,
         first_request=b"\x01",
         invoice_until=later(5),
+        held_invoice=b"\x02",
     )
 
 

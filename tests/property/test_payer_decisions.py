@@ -150,11 +150,12 @@ class Decisions(RuleBasedStateMachine):
         assert not before.pause_asked
         assert not before.cancel_asked
         approved = pay.amount_msat <= self.agreed.get(before.next_counter, 0)
-        fiat = before.mandate.fiat
+        mandate = (event.mandate if isinstance(event, Approved) else None) or before.mandate
+        fiat = mandate.fiat
         rate = None if fiat is None else RATES[fiat.currency]
-        excess = exceeds(before.mandate, pay.amount_msat, spent=before.spent, now=self.side.now, rate=rate)
+        excess = exceeds(mandate, pay.amount_msat, spent=before.spent, now=self.side.now, rate=rate)
         assert approved or excess is None
-        assert pay.max_fee_msat == before.mandate.max_fee_msat(pay.amount_msat) or before.phase is Phase.PAYING
+        assert pay.max_fee_msat == mandate.max_fee_msat(pay.amount_msat) or before.phase is Phase.PAYING
 
     def is_believable(self, effects: tuple[Effect, ...]) -> None:
         for effect in effects:

@@ -274,6 +274,19 @@ async def test_a_person_who_says_yes_in_time_pays_the_invoice_that_was_asked_for
         assert outbound(alice, subscription).paid_msat == 2
 
 
+async def test_a_yes_pays_the_invoice_at_hand_though_the_issuer_is_away() -> None:
+    async with Rig(15) as rig, ClnIssuerNode(rig) as issuer:
+        alice = await rig.join("alice")
+        offer = issuer.publish(replace(DAILY, base=RecurrenceBase(1, START - 3600), limit=1))
+        subscription = subscribe(alice, offer, Terms(ask_if_price_differs=True))
+        await rig.run_for(60)
+        rig.network.leave(issuer.node_id)  # its messages; its channels are open
+        alice.payer.approve(subscription)
+        await rig.run_for(60)
+        assert_agreed(rig, issuer, alice, subscription, 1)
+        assert len(issuer.requests) == 1
+
+
 async def test_an_invoice_that_could_never_be_paid_ends_the_subscription_with_an_event() -> None:
     async with Rig(11) as rig, ClnIssuerNode(rig) as issuer:
         alice = await rig.join("alice")

@@ -9,13 +9,15 @@ import pytest
 from helpers.cln_issuer import Version
 from helpers.cln_nodes import PRICE, ClnPayerNode
 from helpers.cln_payer import ClnError
-from helpers.rig import counters, events, publish
+from helpers.rig import assert_paid, counters, events, publish, subscribe
 from lnrecur.bolt12 import Dialect, Invoice, Offer, Recurrence, TimeUnit
 from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
 from lnrecur.messaging.relay import RelayLimits
 from lnrecur.ports import SentState
+from lnrecur.recurrence.habits import consequences
 from lnrecur.recurrence.inbound_model import Phase, subscription_id
 from lnrecur.recurrence.offering import OfferPolicy, Windows
+from lnrecur.recurrence.outbound_model import Missed, Terms
 from lnrecur.service.courier import MessageSettings
 from lnrecur.testing.network import Faults
 from lnrecur.testing.rig import START, Rig, RigNode
@@ -179,6 +181,22 @@ async def test_a_payer_that_asks_again_while_its_invoice_is_unpaid_gets_the_very
         assert await payer.pay(first) in (SentState.SUCCEEDED, SentState.FAILED)
         assert "paid already" in str(await buys(payer, offer, 0))
         assert_books(rig, merchant)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_two_of_ours_speak_its_dialect_and_keep_the_rules(seed: int) -> None:
+    """Offers of ours carry metadata: nobody reckons with Core Lightning's habits, and late periods are caught up."""
+    async with Rig(seed, faults=BAD) as rig:
+        merchant, alice = await rig.join("merchant"), await rig.join("alice")
+        offer = publish(merchant, replace(DAILY, limit=9), policy=OfferPolicy(windows=Windows.LENIENT))
+        subscription = subscribe(alice, offer, Terms(missed=Missed.CATCH_UP))
+        assert consequences(offer) == ()
+        await rig.run_for(2 * DAY + 3600)
+        rig.crash("alice")
+        await rig.run_for(3 * DAY)
+        await rig.restart("alice")
+        await rig.run_for(8 * DAY)
+        assert_paid(rig, alice, subscription, 10)
 
 
 async def test_core_lightning_cannot_pay_an_offer_in_the_numbers_of_the_draft() -> None:

@@ -84,7 +84,7 @@ DEVIATIONS: Final[tuple[Deviation, ...]] = (
     ),
     Deviation(
         11, "takes an invoice that expired unpaid for a cancel: that counter is never served again (by master it is)",
-        "a person who is asked is told until when; `subscription.invoice_expired`; a refusal then ends it",
+        "kept while a person is asked, until when is told; `subscription.invoice_expired`; a refusal then ends it",
         "its payer gets a new invoice, as long as the window is open",
     ),
     Deviation(

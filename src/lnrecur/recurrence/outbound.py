@@ -19,9 +19,10 @@ from typing import Any, Final
 
 from lnrecur.recurrence.errors import ImpossibleTransition
 from lnrecur.recurrence.outbound_amending import amended, amended_idle, amended_in_flight
-from lnrecur.recurrence.outbound_approvals import approval_late, approved, declined
+from lnrecur.recurrence.outbound_approvals import approval_late, declined
 from lnrecur.recurrence.outbound_asking import ask_again, due, unreachable
 from lnrecur.recurrence.outbound_endings import cancel, cancel_later, send_cancel
+from lnrecur.recurrence.outbound_held import approved
 from lnrecur.recurrence.outbound_model import (
     Amended,
     Approved,
@@ -124,7 +125,7 @@ TRANSITIONS: Final[Table] = {
     }),
     **_row(Phase.NEEDS_APPROVAL, {
         Due: (approval_late, (Phase.LAPSED,)),
-        Approved: (approved, (*_ASKING, Phase.IDLE, Phase.COMPLETED, Phase.LAPSED)),
+        Approved: (approved, (*_ASKING, Phase.PAYING, Phase.IDLE, Phase.COMPLETED, Phase.LAPSED)),
         Declined: (declined, (Phase.CANCELLING, Phase.CANCELLED)),
         CancelAsked: (cancel, (Phase.CANCELLING, Phase.CANCELLED)),
         PauseAsked: (pause, (Phase.PAUSED,)),

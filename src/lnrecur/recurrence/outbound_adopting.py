@@ -64,5 +64,6 @@ def adopt(
         problem=None,
         first_request=None,
         invoice_until=None,
+        held_invoice=None,
     )
     return plan_next(adopted, now, entropy).after(*told)

@@ -36,7 +36,7 @@ def _tell_expired(state: Outbound, now: UnixSeconds) -> Step:
         return Step(state)
     why = f"an invoice for this period expired unpaid: {habits.name} takes that for a cancel, and may serve no more"
     data: Facts = {"counter": state.next_counter, "expired_at": until, "why": why}
-    return Step(replace(state, invoice_until=None), (Emit("subscription.invoice_expired", data),))
+    return Step(replace(state, invoice_until=None, held_invoice=None), (Emit("subscription.invoice_expired", data),))
 
 
 def _tell_missed(state: Outbound, now: UnixSeconds) -> Step:

@@ -167,6 +167,8 @@ class Outbound:
     """With what `next_counter` was asked for first, where the payee answers nothing else (habits.py, 5)."""
     invoice_until: UnixSeconds | None = None
     """The last second of an unpaid invoice for `next_counter`, where the payee keeps us to it (habits.py, 3 and 11)."""
+    held_invoice: bytes | None = None
+    """That invoice, while a person is asked about it."""
 
     @property
     def offer(self) -> Offer:

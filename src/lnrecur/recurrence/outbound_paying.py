@@ -51,7 +51,7 @@ def invoice_arrived(state: Outbound, event: InvoiceArrived, now: UnixSeconds) ->
         return Step(replace(state, problem=told), (Emit("subscription.invoice_refused", {"why": told}),))
     amount = invoice.invoice_amount
     if state.habits.expiry_cancels:
-        state = replace(state, invoice_until=invoice.expires_at)
+        state = replace(state, invoice_until=invoice.expires_at, held_invoice=event.invoice)
     rate = rate_for(state, event.rate)
     if is_unjudged(state, amount, rate):
         return _without_rate(state, event)
@@ -103,6 +103,7 @@ def _start(
         phase=Phase.PAYING,
         request=None,
         payment=payment,
+        held_invoice=None,
         adopting=None,
         refusals=0,
         payee_paused=False,
@@ -249,6 +250,7 @@ def _settle(state: Outbound, payment: PendingPayment, event: PaymentSettled, now
         problem=None,
         first_request=None,
         invoice_until=None,
+        held_invoice=None,
     )
     index = state.next_index
     started = None if payment.basetime is None else start_of(state.recurrence, payment.basetime, index)

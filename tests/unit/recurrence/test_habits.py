@@ -118,9 +118,9 @@ def test_whoever_wants_to_be_asked_about_another_price_is_asked_once() -> None:
     assert names(effects) == ["subscription.price_differs", "subscription.needs_approval"]
     assert (payer.state.waits_for, payer.state.awaiting_msat) == (Wait.PRICE, 1)
     assert only(effects[1:], Emit).data["invoice_expires_at"] == payer.state.invoice_until
-    payer.step(Approved())
-    payer.wake()
-    assert names(payer.receive(amount=1)) == ["payment.started"]
+    assert names(payer.step(Approved())) == ["subscription.approved", "payment.started"]
+    assert payer.state.phase is Phase.PAYING
+    assert payer.state.held_invoice is None
 
 
 def test_whoever_does_not_want_to_be_asked_any_more_is_asked_no_more() -> None:
@@ -210,9 +210,11 @@ def test_a_counter_is_asked_for_with_the_same_bytes_whatever_came_between() -> N
     payer = PayerSide(of_core_lightning(), terms=Terms(ask_if_price_differs=True))
     first = only(payer.wake(), SendInvoiceRequest).request
     payer.receive(amount=1)
-    payer.step(Approved())
+    payer.step(PauseAsked())
+    payer.step(ResumeAsked())
     assert only(payer.wake(), SendInvoiceRequest).request == first
     payer.receive(amount=1)
+    payer.step(Approved())
     payer.fail(retryable=False)
     payer.wake()
     assert only(payer.wake(), SendInvoiceRequest).request == first
@@ -344,17 +346,43 @@ def test_the_expiry_is_told_once_in_a_pause_and_in_time_of_asking_too() -> None:
     assert names(payer.wake()) == ["subscription.requested"]
     again = waiting_for_a_person()
     again.step(Approved())
+    again.fail(retryable=True)
     again.now = UnixSeconds(NOW + 401)
+    again.wake()
     assert names(again.wake()) == ["subscription.invoice_expired", "subscription.requested"]
 
 
 def test_what_is_paid_expires_no_more() -> None:
     payer = waiting_for_a_person()
     payer.step(Approved())
-    payer.wake()
-    payer.receive(amount=1)
     payer.settle()
     assert payer.state.invoice_until is None
+
+
+def test_a_yes_pays_the_invoice_at_hand_to_its_last_second_and_no_other_one() -> None:
+    for late, phase in ((0, Phase.PAYING), (1, Phase.AWAITING_FIRST_INVOICE)):
+        payer = waiting_for_a_person()
+        payer.now = UnixSeconds(NOW + 400 + late)
+        payer.step(Approved())
+        assert payer.state.phase is phase
+
+
+def test_a_yes_under_a_mandate_that_the_invoice_does_not_fit_asks_anew() -> None:
+    payer = waiting_for_a_person()
+    assert "payment.started" not in names(payer.step(Approved(Mandate(Msat(0)))))
+    assert payer.state.phase is Phase.AWAITING_FIRST_INVOICE
+
+
+def test_a_yes_to_another_question_pays_nothing_that_lies_about() -> None:
+    payer = waiting_for_a_person()
+    payer.step(PauseAsked())
+    payer.step(ResumeAsked())
+    payer.wake()
+    for _ in range(4):
+        payer.step(refusal("Internal error"))
+    assert payer.state.waits_for is Wait.REFUSAL
+    assert payer.state.held_invoice is not None
+    assert names(payer.step(Approved())) == ["subscription.approved"]
 
 
 def test_other_payees_invoices_may_expire() -> None:

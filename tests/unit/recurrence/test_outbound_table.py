@@ -12,6 +12,7 @@ from helpers.engine import (
     NOW,
     PERIOD,
     PayerSide,
+    a_cln_offer,
     a_mandate,
     a_plain_offer,
     an_offer,
@@ -85,6 +86,14 @@ def _unpayable(counter: int, terms: Terms | None = None) -> PayerSide:
     return payer
 
 
+def _held() -> PayerSide:
+    """A person is asked about an invoice whose payee makes no other one."""
+    payer = PayerSide(a_cln_offer(), terms=Terms(ask_if_price_differs=True))
+    payer.wake()
+    payer.receive(amount=9_999)
+    return payer
+
+
 def _woken(payer: PayerSide) -> PayerSide:
     payer.wake()
     return payer
@@ -139,6 +148,7 @@ FROM_LAST = Terms(start=3)
 
 SIDES = [
     PayerSide(),
+    _held(),
     _asking(0, FROM_LAST, **LAST),
     _asking(1, recurrence=every(limit=1)),
     *(_asked_again_after_giving_up(_paying(counter)) for counter in (0, 1)),

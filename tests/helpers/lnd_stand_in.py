@@ -48,6 +48,16 @@ WRONG_MACAROON = (
 NO_INVOICE = (404, {"code": 5, "message": "unable to locate invoice", "details": []})
 NO_PATH = (404, {"code": 5, "message": "Not Found", "details": []})
 
+
+def a_channel(sat: int, *, active: bool = True, peer: str = NODE_ID, reserve: int = 10) -> dict[str, Any]:
+    """A channel of LND's list, as far as it is read."""
+    return {
+        "active": active, "remote_pubkey": peer, "chan_id": "1", "peer_scid_alias": "0", "alias_scids": [],
+        "zero_conf_confirmed_scid": "0", "private": False, "capacity": "100000", "local_balance": str(sat),
+        "remote_balance": "0", "local_constraints": {"chan_reserve_sat": str(reserve)},
+    }  # fmt: skip
+
+
 Answer = tuple[int, Any]
 """A status and what stands in the body: text as it is, a list as lines of JSON, anything else as JSON."""
 

@@ -22,6 +22,7 @@ from helpers.lnd_stand_in import (
     WRONG_MACAROON,
     Answer,
     StandIn,
+    a_channel,
     make_certificate,
 )
 from lnrecur.adapters.nodes.lnd import LndAccess, LndNode, LndUnavailable, Trouble
@@ -375,12 +376,6 @@ async def test_what_must_be_paid_in_parts_is_asked_for_in_halves_within_the_fee_
     assert (refused.value.reason, refused.value.retryable) == (FailureReason.FEE_LIMIT, True)
 
 
-def channel(peer: bytes, sat: int, *, active: bool = True) -> dict[str, Any]:
-    return {
-        "active": active, "remote_pubkey": peer.hex(), "local_balance": str(sat), "local_chan_reserve_sat": "10",
-    }  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("sat", "may_split", "chosen"),
     [([36], False, 1), ([34], False, 2), ([23, 23], True, 1), ([23, 23], False, 2), ([], True, 2)],
@@ -394,8 +389,8 @@ async def test_a_peer_is_paid_directly_where_the_channels_with_it_hold_enough(
     direct, longer = payment_path(), payment_path(HOP)
     peer = Point(bytes.fromhex(NODE_ID[:-1] + "0"))
     direct = replace(direct, path=replace(direct.path, first_node_id=peer))
-    told = [channel(peer, one) for one in sat]
-    told += [channel(peer, 1000, active=False), channel(bytes(33), 1000)]
+    told = [a_channel(one, peer=peer.hex()) for one in sat]
+    told += [a_channel(1000, peer=peer.hex(), active=False), a_channel(1000, peer=NODE_ID)]
     lnd.answers["GET /v1/channels"] = (200, {"channels": told})
     for path in (longer, direct):
         first = path.path.first_node_id
@@ -462,9 +457,9 @@ async def test_what_lnd_says_of_a_payment(lnd: StandIn, node: LndNode, record: d
 
 async def test_coins_in_channels_that_are_down_are_not_missing_but_their_way_is(lnd: StandIn, node: LndNode) -> None:
     lnd.answers[SENT] = (200, [{"result": failed("INSUFFICIENT_BALANCE")}])
-    lnd.answers["GET /v1/channels"] = (200, {"channels": [{"active": False, "local_balance": "25"}]})
+    lnd.answers["GET /v1/channels"] = (200, {"channels": [a_channel(25, active=False)]})
     assert (await node.sent(HASH)).reason is FailureReason.NO_ROUTE
-    lnd.answers["GET /v1/channels"] = (200, {"channels": [{"active": False, "local_balance": "24"}]})
+    lnd.answers["GET /v1/channels"] = (200, {"channels": [a_channel(24, active=False)]})
     assert (await node.sent(HASH)).reason is FailureReason.INSUFFICIENT_FUNDS
 
 

@@ -14,7 +14,7 @@ import pytest
 from test_lnd_adapter import HASH, NOW, PREIMAGE, SENT, a_payment
 from test_lnd_bolt11 import HOP, payment_path
 
-from helpers.lnd_stand_in import LOCKED, NOT_PERMITTED, StandIn
+from helpers.lnd_stand_in import LOCKED, NOT_PERMITTED, StandIn, a_channel
 from lnrecur.adapters.nodes.lnd import LndNode, LndUnavailable
 from lnrecur.adapters.nodes.lnd.bolt11 import fits_bolt11
 from lnrecur.ports import FailureReason, PaymentPath, PayOrder, Rejected, Sent, SentState
@@ -149,7 +149,7 @@ async def test_without_the_permission_the_reason_names_it(lnd: StandIn, node: Ln
         ([NO_PATH_FOUND, NO_PATH_FOUND], [], FailureReason.NO_ROUTE),
         ([NO_PATH_FOUND, (200, {"routes": [ROUTE]})], [], FailureReason.FEE_LIMIT),
         ([NO_BALANCE], [], FailureReason.INSUFFICIENT_FUNDS),
-        ([NO_BALANCE], [{"active": False, "local_balance": "25"}], FailureReason.NO_ROUTE),
+        ([NO_BALANCE], [a_channel(25, active=False)], FailureReason.NO_ROUTE),
     ],
     ids=str,
 )

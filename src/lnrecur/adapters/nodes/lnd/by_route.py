@@ -17,10 +17,11 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
+from lnrecur.adapters.nodes.lnd.answers import Json
 from lnrecur.adapters.nodes.lnd.channels import Channels
 from lnrecur.adapters.nodes.lnd.entering import Unusable
-from lnrecur.adapters.nodes.lnd.errors import LndRefused, LndUnavailable, Trouble
-from lnrecur.adapters.nodes.lnd.rest import Json, LndRest
+from lnrecur.adapters.nodes.lnd.errors import LndRefused, LndUnavailable, Trouble, reading
+from lnrecur.adapters.nodes.lnd.rest import LndRest
 from lnrecur.onion.payment_payloads import FinalPaymentPayload, RelayPaymentPayload
 from lnrecur.onion.sphinx import AREA_SMALL, room_needed
 from lnrecur.ports import FailureReason, PaymentPath, PayOrder, Rejected
@@ -121,10 +122,8 @@ class ByRoute:
             else:
                 raise Rejected(f"LND finds no route: {error}") from error
             raise Rejected(f"LND finds no route: {error}", reason=reason, retryable=True) from error
-        try:
+        with reading("LND's route"):
             fee, delivered = int(route["total_fees_msat"]), int(route["hops"][-1]["amt_to_forward_msat"])
-        except (KeyError, LookupError, TypeError, ValueError) as error:
-            raise LndUnavailable(Trouble.NO_LND, f"LND's route cannot be read: {error!r}") from error
         if fee > order.max_fee_msat or delivered != order.amount_msat:
             raise Rejected(f"LND's route delivers {delivered} msat for {fee} msat of fees, which was not asked for")
         return route
@@ -147,10 +146,8 @@ class ByRoute:
             body["fee_limit"] = {"fixed_msat": str(limit)}
         # The end of a blinded path has no name, and this is how the API says so.
         told = await self._rest.post("/v1/graph/routes//0", body)
-        try:
+        with reading("LND's routes"):
             route: Json = told["routes"][0]
-        except LookupError as error:
-            raise LndUnavailable(Trouble.NO_LND, "LND answers no route where it was asked for one") from error
         return route
 
 

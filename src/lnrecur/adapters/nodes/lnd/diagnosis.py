@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import email.utils
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from typing import Any, Final
 
 from lnrecur.adapters.nodes.lnd.channels import Channels
+from lnrecur.adapters.nodes.lnd.doorbell import Interruption
 from lnrecur.adapters.nodes.lnd.errors import LndUnavailable, Trouble
 from lnrecur.adapters.nodes.lnd.permissions import missing_permissions
 from lnrecur.adapters.nodes.lnd.rest import LndRest
@@ -101,11 +102,11 @@ async def look_at_permissions(rest: LndRest) -> list[Finding]:
 async def look_at_channels(channels: Channels, *, hold: bool) -> Sequence[Finding]:
     """What can be paid and received."""
     listed = await channels.open_channels()
-    active = [one for one in listed if one["active"]]
+    active = [one for one in listed if one.is_up]
     if not active:
         told = f"{len(listed)} channels, none of them up" if listed else "no channels"
         return [Finding("channels", Health.BROKEN, told, "open a channel, or connect to the peers of those there are")]
-    pays, gets = (sum(int(one[key]) for one in active) for key in ("local_balance", "remote_balance"))
+    pays, gets = sum(one.local for one in active), sum(one.remote for one in active)
     told = f"{len(active)} of {len(listed)} up; about {pays:,} sat to pay with, {gets:,} sat can be received"
     found = [Finding("channels", Health.GOOD, told)]
     if not pays:
@@ -123,6 +124,20 @@ async def look_at_channels(channels: Channels, *, hold: bool) -> Sequence[Findin
         told = "no peer forwards in blinded routes: payers see your node's id in invoices"
         found.append(Finding("receiving", Health.WARNING, told, "have a channel with an announced node that does"))
     return found
+
+
+def look_at_doorbells(interruptions: Iterable[Interruption | None]) -> list[Finding]:
+    """Streams of invoices that are broken."""
+    return [
+        Finding(
+            "news of invoices",
+            Health.WARNING,
+            f"LND's stream broke {one.failures} times in a row: {one.why}",
+            f"payments are seen some seconds later meanwhile; the stream is begun again in {one.next_try_in_s} s",
+        )
+        for one in interruptions
+        if one is not None
+    ]
 
 
 def _version(text: str) -> tuple[int, ...]:

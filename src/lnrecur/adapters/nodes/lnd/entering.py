@@ -78,7 +78,7 @@ class Entering:
         body = {"ephemeral_pubkey": base64.b64encode(entry.path_key).decode()}
         try:
             told = await self._rest.post("/v2/signer/sharedkey", body)
-            return base64.b64decode(told["shared_key"])
+            return base64.b64decode(told["shared_key"], validate=True)
         except LndUnavailable as error:
             if error.trouble is not Trouble.NOT_PERMITTED:
                 raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import ClassVar
 
@@ -46,6 +48,20 @@ class LndUnavailable(Unavailable):
     def details(self) -> dict[str, str | int]:
         """The trouble, as one word."""
         return {"trouble": self.trouble.value}
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Around the reading of an answer: whatever is not there, or not as LND writes it, is LndUnavailable.
+
+    Raises:
+        LndUnavailable: it cannot be read, so that nothing follows from it.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        told = f"{what} cannot be read: {type(error).__name__} {error}"
+        raise LndUnavailable(Trouble.NO_LND, told) from error
 
 
 class LndRefused(MoneyNodeError):

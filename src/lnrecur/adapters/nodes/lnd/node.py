@@ -11,15 +11,15 @@ invoice. docs/nodes/lnd.md tells what was seen to work.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Final
 
+from lnrecur.adapters.entropy import SystemEntropy
 from lnrecur.adapters.nodes.lnd import diagnosis
 from lnrecur.adapters.nodes.lnd.channels import Channels
-from lnrecur.adapters.nodes.lnd.errors import LndRefused, LndUnavailable, Trouble
+from lnrecur.adapters.nodes.lnd.errors import LndRefused, LndUnavailable, Trouble, reading
 from lnrecur.adapters.nodes.lnd.payments import Payments
 from lnrecur.adapters.nodes.lnd.permissions import Permission, missing_permissions
 from lnrecur.adapters.nodes.lnd.receipts import Receipts
@@ -27,6 +27,7 @@ from lnrecur.adapters.nodes.lnd.receivables import Receivables
 from lnrecur.adapters.nodes.lnd.rest import LndAccess, LndRest
 from lnrecur.ports import (
     Clock,
+    Entropy,
     Finding,
     InboundEdge,
     NodeInfo,
@@ -46,7 +47,15 @@ _NETWORKS: Final = {"mainnet": "bitcoin", "testnet": "testnet", "signet": "signe
 class LndNode:
     """A `lnrecur.ports.MoneyNode`. Use it in `async with`, or give it back with `close`."""
 
-    def __init__(self, access: LndAccess, clock: Clock, *, chain: ChainHash, hold: bool = True) -> None:
+    def __init__(
+        self,
+        access: LndAccess,
+        clock: Clock,
+        *,
+        chain: ChainHash,
+        hold: bool = True,
+        entropy: Entropy | None = None,
+    ) -> None:
         """Nothing is asked yet.
 
         Args:
@@ -54,15 +63,17 @@ class LndNode:
             clock: what expiry is measured by; LND's own should agree.
             chain: the chain of our settings; an LND of another is refused.
             hold: whether payments are held until they are claimed (hold invoices), or claimed by LND as they arrive.
+            entropy: what the pauses between new tries vary by; the system's, unless told otherwise.
         """
         self._clock = clock
         self._chain = chain
         self._hold = hold
+        self._entropy = SystemEntropy() if entropy is None else entropy
         self._rest = LndRest(access)
         self._channels = Channels(self._rest)
         self._receivables = Receivables(self._rest, hold=hold)
         self._payments = Payments(self._rest, self._channels, chain)
-        self._bells: set[asyncio.Event] = set()
+        self._readers: set[Receipts] = set()
 
     async def __aenter__(self) -> LndNode:
         return self
@@ -84,17 +95,18 @@ class LndNode:
             LndUnavailable: LND cannot be asked, is behind, or is on another chain.
         """
         told = await self.get_info()
+        with reading("LND's info"):
+            node_id, height = NodeId(bytes.fromhex(told["identity_pubkey"])), int(told["block_height"])
         network = network_of(told)
         if network != chain_name(self._chain):
             ours = chain_name(self._chain)
             raise LndUnavailable(Trouble.WRONG_CHAIN, f"LND is on {network}, and chain of the settings is {ours}")
         if not told.get("synced_to_chain"):
-            height = told.get("block_height")
             raise LndUnavailable(Trouble.NOT_SYNCED, f"LND is not synced to the chain: it knows block {height}")
         return NodeInfo(
-            node_id=NodeId(bytes.fromhex(told["identity_pubkey"])),
+            node_id=node_id,
             chain=self._chain,
-            block_height=int(told["block_height"]),
+            block_height=height,
             can_hold=self._hold,
             kind=f"LND {version_of(told)}",
             can_split=True,
@@ -146,15 +158,14 @@ class LndNode:
         self, cursor: str | None, on_caught_up: Callable[[], None] | None = None
     ) -> AsyncGenerator[Receipt]:
         """See `MoneyNode.receipts`."""
-        bell = asyncio.Event()
-        self._bells.add(bell)
+        reader = Receipts(self._rest, self._receivables, self._clock, self._entropy)
+        self._readers.add(reader)
         try:
-            receipts = Receipts(self._rest, self._receivables, self._clock, bell)
-            async with aclosing(receipts.follow(cursor, on_caught_up)) as told:
+            async with aclosing(reader.follow(cursor, on_caught_up)) as told:
                 async for receipt in told:
                     yield receipt
         finally:
-            self._bells.discard(bell)
+            self._readers.discard(reader)
 
     # --- the payer's side
 
@@ -187,18 +198,20 @@ class LndNode:
         try:
             told = await self.get_info()
             network, chain = network_of(told), chain_name(self._chain)
-            found += diagnosis.look_at_info(told, network=network, chain=chain, now=self._clock.now())
+            with reading("LND's info"):
+                found += diagnosis.look_at_info(told, network=network, chain=chain, now=self._clock.now())
             found += [one for one in [diagnosis.look_at_date(self._rest.date, self._clock.now())] if one is not None]
             found += await diagnosis.look_at_permissions(self._rest)
             found += await diagnosis.look_at_channels(self._channels, hold=self._hold)
+            found += diagnosis.look_at_doorbells(reader.doorbell.interruption for reader in self._readers)
         except LndUnavailable as error:
             if error.trouble is not Trouble.NOT_PERMITTED or not found:
                 found.append(diagnosis.connection_trouble(error))
         return found
 
     def _ring(self) -> None:
-        for bell in self._bells:
-            bell.set()
+        for reader in self._readers:
+            reader.bell.set()
 
 
 def network_of(told: dict[str, Any]) -> str:

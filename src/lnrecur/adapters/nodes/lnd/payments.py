@@ -9,18 +9,20 @@ nothing about payments is kept here. After any doubt the record is asked for (`T
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, Final
 
+from lnrecur.adapters.nodes.lnd.answers import Json
 from lnrecur.adapters.nodes.lnd.bolt11 import DESCRIPTION_MAX, MPP_COMPULSORY, fits_bolt11, write_bolt11
 from lnrecur.adapters.nodes.lnd.by_route import ByRoute, require_room, why_by_route
 from lnrecur.adapters.nodes.lnd.channels import Channels
 from lnrecur.adapters.nodes.lnd.entering import Entering, Unusable
-from lnrecur.adapters.nodes.lnd.errors import LndRefused, LndUnavailable, Trouble
-from lnrecur.adapters.nodes.lnd.rest import Json, LndRest
+from lnrecur.adapters.nodes.lnd.errors import LndRefused, LndUnavailable, Trouble, reading
+from lnrecur.adapters.nodes.lnd.rest import ANSWER_S_MAX, LndRest
 from lnrecur.ports import FailureReason, NodeInfo, PaymentPath, PayOrder, Rejected, Sent, SentState
 from lnrecur.values import ChainHash, Msat, NodeId, PaymentHash, Point, Preimage, UnixSeconds
 
@@ -90,9 +92,14 @@ class Payments:
         if order.must_split:
             body["max_shard_size_msat"] = str(_half(order, paths))
         try:
-            async with self._rest.stream("POST", "/v2/router/send", body=body) as told:
+            async with (
+                asyncio.timeout(ANSWER_S_MAX),
+                self._rest.stream("POST", "/v2/router/send", body=body) as told,
+            ):
                 if "status" not in await anext(told):
                     raise LndUnavailable(Trouble.NO_LND, "what answers where LND should be does not say how far it is")
+        except TimeoutError as error:
+            raise LndUnavailable(Trouble.UNREACHABLE, "LND does not say how far a new payment is") from error
         except LndRefused as error:
             low = str(error).lower()
             if error.code == LndRefused.ALREADY_EXISTS or any(words in low for words in _KNOWN_PAYMENT):
@@ -114,8 +121,11 @@ class Payments:
 
     async def _record(self, payment_hash: PaymentHash) -> Json | None:
         """LND's record of a payment as it is now; None where there is none."""
-        async with aclosing(self._records(payment_hash)) as records:
-            return await anext(records, None)
+        try:
+            async with asyncio.timeout(ANSWER_S_MAX), aclosing(self._records(payment_hash)) as records:
+                return await anext(records, None)
+        except TimeoutError as error:
+            raise LndUnavailable(Trouble.UNREACHABLE, "LND does not say how far a payment is") from error
 
     async def _records(self, payment_hash: PaymentHash) -> AsyncGenerator[Json]:
         """LND's record of a payment now and at every change; nothing at all where there is none."""
@@ -169,7 +179,7 @@ class Payments:
     # --- after
 
     async def _read(self, told: Mapping[str, Any]) -> Sent:
-        try:
+        with reading("LND's word on a payment"):
             status = told["status"]
             if status == "SUCCEEDED":
                 preimage = Preimage(bytes.fromhex(told["payment_preimage"]))
@@ -178,8 +188,6 @@ class Payments:
                 return Sent(SentState.PENDING)
             reason, retryable = await self._why(told)
             return Sent(SentState.FAILED, reason=reason, retryable=retryable)
-        except (KeyError, TypeError, ValueError) as error:
-            raise LndUnavailable(Trouble.NO_LND, f"LND's word on a payment cannot be read: {error!r}") from error
 
     async def _why(self, told: Mapping[str, Any]) -> tuple[FailureReason, bool]:
         """Our word for LND's reason, and whether the same invoice may be tried again."""

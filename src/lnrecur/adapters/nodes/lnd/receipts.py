@@ -19,20 +19,19 @@ told twice is told with the same hash; the payee knows it (`MoneyNode.receipts` 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from typing import Final
 
-from lnrecur.adapters.nodes.lnd.errors import LndRefused, LndUnavailable, Trouble
+from lnrecur.adapters.nodes.lnd.doorbell import Doorbell
+from lnrecur.adapters.nodes.lnd.errors import LndRefused, LndUnavailable, Trouble, reading
 from lnrecur.adapters.nodes.lnd.receivables import Invoice, Receivables, read_invoice
 from lnrecur.adapters.nodes.lnd.rest import LndRest
 from lnrecur.errors import UsageError
-from lnrecur.ports import Clock, Receipt, ReceivedState, Unavailable
+from lnrecur.ports import Clock, Entropy, Receipt, ReceivedState
 from lnrecur.values import PaymentHash, UnixSeconds
 
-_LOG = logging.getLogger("lnrecur.lnd")
 PAGE: Final = 500
 WATCH_S: Final = 0.5
 """Pause between two looks while an invoice of ours is open."""
@@ -49,12 +48,13 @@ _FINAL: Final = (ReceivedState.CLAIMED, ReceivedState.CANCELED)
 class Receipts:
     """One reader's view: which invoices are watched, and how far all was told."""
 
-    def __init__(self, rest: LndRest, receivables: Receivables, clock: Clock, bell: asyncio.Event) -> None:
-        """`bell` is this reader's own: whoever makes an invoice here sets it."""
+    def __init__(self, rest: LndRest, receivables: Receivables, clock: Clock, entropy: Entropy) -> None:
         self._rest = rest
         self._receivables = receivables
         self._clock = clock
-        self._bell = bell
+        self.bell: Final = asyncio.Event()
+        """This reader's own: whoever makes an invoice here sets it."""
+        self.doorbell: Final = Doorbell(rest, entropy, self.bell)
         self._watched: dict[PaymentHash, Invoice] = {}
         self._seen = 0
 
@@ -79,7 +79,7 @@ class Receipts:
                 if on_caught_up is not None:
                     on_caught_up()
                 if listener is None:  # not before: it takes over the connection that the first look has made
-                    listener = asyncio.get_running_loop().create_task(self._listen(), name="lnd doorbell")
+                    listener = asyncio.get_running_loop().create_task(self.doorbell.listen(), name="lnd doorbell")
                 await self._pause(took_s)
         finally:
             if listener is not None:
@@ -135,37 +135,28 @@ class Receipts:
             query = {"index_offset": after, "num_max_invoices": PAGE, "creation_date_start": NOTHING_BEFORE}
             try:
                 told = await self._rest.get("/v1/invoices", {**query, "pending_only": "true" if pending else "false"})
-                page, after = told["invoices"], int(told["last_index_offset"])
             except LndRefused as error:
                 raise LndUnavailable(Trouble.NO_LND, f"LND does not list invoices: {error}") from error
-            except (KeyError, TypeError, ValueError) as error:
-                raise LndUnavailable(Trouble.NO_LND, f"LND's list of invoices cannot be read: {error}") from error
+            before = after
+            with reading("LND's list of invoices"):
+                page, after = list(told["invoices"]), int(told["last_index_offset"])
             found += [invoice for one in page if (invoice := read_invoice(one)) is not None]
             if len(page) < PAGE:
                 return found, after
+            if after <= before:
+                raise LndUnavailable(Trouble.NO_LND, "LND's list of invoices goes round in circles")
 
     async def _pause(self, took_s: float) -> None:
         nap = WATCH_S if self._watched else REST_S
         nap = max(nap, took_s * _SHARE)
         try:
             async with asyncio.timeout(nap):
-                await self._bell.wait()
+                await self.bell.wait()
             await asyncio.sleep(min(took_s * _SHARE, nap))
         except TimeoutError:
             return
         finally:
-            self._bell.clear()
-
-    async def _listen(self) -> None:
-        """Ring at every new and every settled invoice; where the stream breaks, looking goes on without it."""
-        while True:
-            try:
-                async with self._rest.stream("GET", "/v1/invoices/subscribe") as told:
-                    async for _ in told:
-                        self._bell.set()
-            except (Unavailable, LndRefused) as error:
-                _LOG.info("LND's stream of invoices is interrupted: %s", error)
-            await asyncio.sleep(REST_S)
+            self.bell.clear()
 
 
 def _parse(cursor: str | None) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lnrecur.adapters.nodes.lnd.errors import LndRefused, LndUnavailable, Trouble
+from lnrecur.adapters.nodes.lnd.errors import LndRefused, LndUnavailable, Trouble, reading
 from lnrecur.adapters.nodes.lnd.rest import LndRest
 from lnrecur.crypto.hashes import sha256
 from lnrecur.ports import Receivable, Received, ReceivedState, ReceiveOrder, Rejected
@@ -70,12 +70,15 @@ def read_invoice(told: Mapping[str, Any]) -> Invoice | None:
     Raises:
         LndUnavailable: it is not written as LND writes.
     """
-    try:
+    with reading("an invoice of LND's"):
         memo = str(told["memo"])
         _, mark, sealed = memo.rpartition(_MARK)
         if not mark:
             return None
-        context = base64.b64decode(sealed.partition(":")[2], validate=True)
+        try:
+            context = base64.b64decode(sealed.partition(":")[2], validate=True)
+        except binascii.Error:
+            return None  # somebody else's words
         held = sum(int(htlc["amt_msat"]) for htlc in told["htlcs"] if htlc["state"] == "ACCEPTED")
         return Invoice(
             PaymentHash(base64.b64decode(told["r_hash"])),
@@ -90,11 +93,6 @@ def read_invoice(told: Mapping[str, Any]) -> Invoice | None:
             UnixSeconds(int(told["creation_date"])),
             UnixSeconds(int(told["settle_date"])),
         )
-    except binascii.Error:
-        return None  # somebody else's words
-    except (KeyError, TypeError, ValueError) as error:
-        told_so = f"an invoice of LND's cannot be read: {type(error).__name__} {error}"
-        raise LndUnavailable(Trouble.NO_LND, told_so) from error
 
 
 class Receivables:

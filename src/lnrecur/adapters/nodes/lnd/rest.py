@@ -9,37 +9,33 @@ baked anew. They are read again when they look different, and once more when a c
 
 from __future__ import annotations
 
-import json
+import asyncio
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
 
-from lnrecur.adapters.nodes.lnd.errors import LndRefused, LndUnavailable, Trouble
+from lnrecur.adapters.nodes.lnd.answers import Json, answered, lines_of, no_of, read_json, whole
+from lnrecur.adapters.nodes.lnd.errors import LndUnavailable, Trouble
 from lnrecur.errors import UsageError
 
 CONNECT_S_MAX: Final = 5.0
 ANSWER_S_MAX: Final = 20.0
-_LOCKED: Final = ("wallet locked", "wallet not created", "wallet already unlocked")
-_STARTING: Final = ("in the process of starting", "waiting to start", "still starting", "not yet ready")
-_NOT_PERMITTED: Final = "permission denied"
-_WRONG_MACAROON: Final = ("macaroon", "verification failed", "root key")
-_NO_SUCH_PATH: Final = "not found"
-_UNAUTHENTICATED, _PERMISSION_DENIED, _UNAVAILABLE, _UNIMPLEMENTED = 16, 7, 14, 12
+"""Seconds without a sign of life."""
+WHOLE_S_MAX: Final = 60.0
+"""Seconds for a whole answer: one that comes drop by drop is none."""
 _KEEPALIVE: Final = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     *((socket.IPPROTO_TCP, getattr(socket, name), value)
       for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)) if hasattr(socket, name)),
 ]  # fmt: skip
 """A stream may be silent for hours; a node that vanished without a word is noticed within a minute all the same."""
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +103,7 @@ class LndRest:
             LndRefused: LND says no.
             LndUnavailable: no answer that could be used; LND may have acted.
         """
-        timeout = httpx.Timeout(ANSWER_S_MAX, connect=CONNECT_S_MAX, read=answer_s_max)
-        return await self._ask("POST", path, json=dict(body), timeout=timeout)
+        return await self._ask("POST", path, answer_s_max=answer_s_max, json=dict(body))
 
     @asynccontextmanager
     async def stream(
@@ -132,27 +127,38 @@ class LndRest:
                 opened = self._ready().stream(method, path, headers=self._headers(), timeout=timeout, **sent)
                 answer = await stack.enter_async_context(opened)
                 if not answer.is_success:
-                    await answer.aread()
-                    _answered(answer)
+                    answered(answer, await whole(answer))
             yield await stack.enter_async_context(aclosing(self._lines(answer)))
 
     async def _lines(self, answer: httpx.Response) -> AsyncGenerator[Json]:
         with _border(self.url):
-            async with aclosing(cast("AsyncGenerator[str]", answer.aiter_lines())) as lines:
+            async with aclosing(lines_of(answer)) as lines:
                 async for line in lines:
                     if not line.strip():
                         continue
-                    told = _json(line)
+                    told = read_json(line)
                     if "error" in told:
-                        raise _no(told["error"], self.url)
-                    yield told.get("result", told)
+                        raise no_of(told["error"], self.url)
+                    result = told.get("result", told)
+                    if not isinstance(result, dict):
+                        raise LndUnavailable(Trouble.NO_LND, f"this is no LND: it told {str(result)[:60]!r}")
+                    yield result
         raise LndUnavailable(Trouble.UNREACHABLE, f"LND at {self.url} ended the stream")
 
-    async def _ask(self, method: str, path: str, **extra: Any) -> Json:
-        with _border(self.url):
-            answer = await self._ready().request(method, path, headers=self._headers(), **extra)
-            self.date = answer.headers.get("Date", "")
-            return _answered(answer)
+    async def _ask(self, method: str, path: str, *, answer_s_max: float | None = ANSWER_S_MAX, **extra: Any) -> Json:
+        whole_s_max = None if answer_s_max is None else WHOLE_S_MAX
+        timeout = httpx.Timeout(ANSWER_S_MAX, connect=CONNECT_S_MAX, read=answer_s_max)
+        try:
+            with _border(self.url):
+                async with (
+                    asyncio.timeout(whole_s_max),
+                    self._ready().stream(method, path, headers=self._headers(), timeout=timeout, **extra) as answer,
+                ):
+                    self.date = answer.headers.get("Date", "")
+                    return answered(answer, await whole(answer))
+        except TimeoutError as error:
+            told = f"LND at {self.url} did not answer in full within {WHOLE_S_MAX:g} seconds"
+            raise LndUnavailable(Trouble.UNREACHABLE, told) from error
 
     # --- the two files
 
@@ -162,7 +168,7 @@ class LndRest:
         if seen != self._macaroon_seen:
             self._macaroon = _bytes_of(file, Trouble.WRONG_MACAROON, "macaroon").hex()
             self._macaroon_seen = seen
-        return {"Grpc-Metadata-macaroon": self._macaroon}
+        return {"Grpc-Metadata-macaroon": self._macaroon, "Accept-Encoding": "identity"}
 
     def _ready(self) -> httpx.AsyncClient:
         """A client that trusts the certificate as it is now."""
@@ -230,57 +236,6 @@ def _trouble_of(error: Exception) -> tuple[Trouble, str]:
     if isinstance(error, httpx.DecodingError | httpx.RemoteProtocolError) and "disconnected" not in str(error):
         return Trouble.NO_LND, f"does not answer as LND does ({error})"
     return Trouble.UNREACHABLE, f"broke off ({str(error) or type(error).__name__})"
-
-
-def _answered(answer: httpx.Response) -> Json:
-    told = _json(answer.text, status=answer.status_code)
-    if answer.is_success:
-        return told
-    raise _no(told.get("error", told), str(answer.request.url.copy_with(raw_path=b"/")).rstrip("/"))
-
-
-def _json(text: str, status: int = 200) -> Json:
-    try:
-        told = json.loads(text)
-    except ValueError as error:
-        told = None
-        cause: Exception | None = error
-    else:
-        cause = None
-    if not isinstance(told, dict):
-        begin = " ".join(text.split())[:60]
-        raise LndUnavailable(Trouble.NO_LND, f"this is no LND: it answered {status} {begin!r}") from cause
-    return told
-
-
-def _no(told: object, url: str) -> LndUnavailable | LndRefused:
-    """LND's no: trouble that is about the node, or a refusal that is about the request."""
-    message = str(told.get("message", "")) if isinstance(told, dict) else ""
-    code = told.get("code") if isinstance(told, dict) else None
-    if not isinstance(code, int) or not message:
-        return LndUnavailable(Trouble.NO_LND, f"this is no LND: {url} answered {str(told)[:60]!r}")
-    low = message.lower()
-    for words, trouble, way_out in (
-        (_LOCKED, Trouble.LOCKED, "unlock it with `lncli unlock`"),
-        (_STARTING, Trouble.STARTING, "it is starting"),
-        (
-            (_NOT_PERMITTED,),
-            Trouble.NOT_PERMITTED,
-            "the macaroon does not allow this: bake it as docs/nodes/lnd.md says",
-        ),
-        (_WRONG_MACAROON, Trouble.WRONG_MACAROON, "LND does not know this macaroon: bake it as docs/nodes/lnd.md says"),
-    ):
-        if any(word in low for word in words):
-            return LndUnavailable(trouble, f"LND at {url}: {message} ({way_out})")
-    if low == _NO_SUCH_PATH:
-        return LndUnavailable(Trouble.STARTING, f"LND at {url} does not offer this yet: it is starting")
-    if code == _UNIMPLEMENTED:
-        return LndUnavailable(Trouble.NOT_BUILT_IN, f"LND at {url}: {message} (its release has this part)")
-    if code in (_UNAUTHENTICATED, _PERMISSION_DENIED):
-        return LndUnavailable(Trouble.WRONG_MACAROON, f"LND at {url}: {message}")
-    if code == _UNAVAILABLE:
-        return LndUnavailable(Trouble.UNREACHABLE, f"LND at {url}: {message}")
-    return LndRefused(code, message)
 
 
 def _look(file: Path, trouble: Trouble, what: str) -> tuple[int, int]:

@@ -32,6 +32,15 @@ def node_of(daemon: Daemon) -> dict[str, Any]:
     return told
 
 
+def node_events(daemon: Daemon) -> list[tuple[str, str]]:
+    told = daemon._client.get("/v1/events", limit=1000)["events"]
+    return [
+        (event["name"], event["data"].get("trouble") or event["data"]["was"])
+        for event in told
+        if event["object"]["type"] == "node"
+    ]
+
+
 def test_a_daemon_whose_lnd_is_locked_starts_and_goes_on_once_it_is_unlocked(lnd: StandIn, tmp_path: Path) -> None:
     lnd.answers["GET /v1/getinfo"] = LOCKED
     daemon = Daemon(tmp_path / "shop", [*flags_for(lnd), "--chain", "regtest"])
@@ -41,8 +50,12 @@ def test_a_daemon_whose_lnd_is_locked_starts_and_goes_on_once_it_is_unlocked(lnd
         assert "wallet locked" in node_of(daemon)["problem"]
         looked = lnrecur("doctor", "--home", daemon.folder, "--json")
         assert looked.returncode == 1
-        [broken] = [one for one in json.loads(looked.stdout)["findings"] if one["health"] == "broken"]
+        findings = json.loads(looked.stdout)["findings"]
+        [broken] = [one for one in findings if one["health"] == "broken"]
         assert "lncli unlock" in broken["way_out"]
+        [outage] = [one for one in findings if one["subject"] == "outage"]
+        assert outage["told"].startswith("locked for ")
+        assert "asked again in" in outage["way_out"]
         lnd.answers["GET /v1/getinfo"] = (200, INFO)
         lnd.answers["GET /v1/invoices"] = (200, {"invoices": [], "last_index_offset": "0"})
         answer = wait_for(lambda: node_of(daemon) if node_of(daemon)["kind"] else None, 10, lambda: daemon.log)
@@ -50,6 +63,11 @@ def test_a_daemon_whose_lnd_is_locked_starts_and_goes_on_once_it_is_unlocked(lnd
             "kind": "LND 0.21.2-beta", "node_id": NODE_ID, "play_money": False, "can_hold": True, "problem": None,
         }  # fmt: skip
         wait_for(lambda: "GET /v1/invoices" in dict(lnd.asked) or None, 15, lambda: daemon.log)
+        wait_for(lambda: len(node_events(daemon)) > 1 or None, 15, lambda: daemon.log)
+        assert node_events(daemon) == [("node.unavailable", "locked"), ("node.available", "locked")]
+        shown = lnrecur("events", "--home", daemon.folder).stdout
+        assert "node.unavailable" in shown
+        assert "trouble" in shown
         assert daemon.terminate()[0] == 0
         assert "Traceback" not in daemon.log
     finally:

@@ -11,6 +11,7 @@ import json
 import ssl
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -59,7 +60,9 @@ def a_channel(sat: int, *, active: bool = True, peer: str = NODE_ID, reserve: in
 
 
 Answer = tuple[int, Any]
-"""A status and what stands in the body: text as it is, a list as lines of JSON, anything else as JSON."""
+"""A status and what stands in the body: text as it is, a list as lines of JSON, anything else as JSON.
+
+What has a `part` is iterated over for its bytes, and the connection ends behind them."""
 
 
 def make_certificate(folder: Path) -> None:
@@ -95,9 +98,7 @@ class StandIn:
         self.asked: list[tuple[str, Any]] = []
         self.macaroons: list[str] = []
         self.date: str | None = None
-        if not (folder / "tls.cert").exists():
-            make_certificate(folder)
-        (folder / "lnrecur.macaroon").write_bytes(b"\x02\x01\x03lnd")
+        self.files(folder)
         self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._server.daemon_threads = True
         if tls:
@@ -113,6 +114,14 @@ class StandIn:
     @property
     def access(self) -> LndAccess:
         return LndAccess(f"https://127.0.0.1:{self.port}", self.folder / "lnrecur.macaroon", self.folder / "tls.cert")
+
+    @staticmethod
+    def files(folder: Path) -> LndAccess:
+        """A certificate and a macaroon, for an LND at which nobody listens yet."""
+        if not (folder / "tls.cert").exists():
+            make_certificate(folder)
+        (folder / "lnrecur.macaroon").write_bytes(b"\x02\x01\x03lnd")
+        return LndAccess("https://127.0.0.1:1", folder / "lnrecur.macaroon", folder / "tls.cert")
 
     def close(self) -> None:
         self._server.shutdown()
@@ -144,6 +153,13 @@ class StandIn:
         self.macaroons.append(request.headers.get("Grpc-Metadata-macaroon", ""))
         found = self.answers.get(name, NO_PATH)
         status, told = found() if callable(found) else found
+        if hasattr(told, "part"):  # a body in parts, perhaps without end
+            request.send_response(status)
+            request.end_headers()
+            with suppress(OSError):
+                for part in told:
+                    request.wfile.write(part)
+            return
         if isinstance(told, str):
             data = told.encode()
         elif isinstance(told, list):

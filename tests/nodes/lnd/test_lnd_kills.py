@@ -99,6 +99,8 @@ def test_everything_is_paid_exactly_once_whoever_is_killed(
         assert moved["B"] == ended["fees_msat"]
         for daemon in (merchant, alice):
             assert "Traceback" not in daemon.log
+            names = [event["name"] for event in daemon.events("node.unavailable") + daemon.events("node.available")]
+            assert {"node.unavailable", "node.available"} == set(names), "its lnd was killed, and came back"
         report(f"four kills, six payments, each once, in {time.monotonic() - began:.0f} s; channels and books agree")
     except BaseException:
         print("ALICE", alice.log[-6000:], "MERCHANT", merchant.log[-6000:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -40,6 +41,10 @@ from lnrecur.ports import (
     Sent,
     SentState,
 )
+from lnrecur.recurrence.event_objects import NODE_SUBJECT
+from lnrecur.service.node_watch import NodeWatch
+from lnrecur.testing.memory_store import MemoryRecurrenceManager
+from lnrecur.testing.seeded_entropy import SeededEntropy
 from lnrecur.testing.virtual_clock import VirtualClock
 from lnrecur.values import REGTEST, ZERO_MSAT, Msat, PaymentHash, Point, Preimage, UnixSeconds
 
@@ -148,6 +153,36 @@ async def test_every_trouble_is_told_apart_and_nothing_is_received_or_paid_meanw
     assert all(finding.way_out for finding in broken)
     lnd.answers["GET /v1/getinfo"] = (200, INFO)
     assert (await node.info()).kind == "LND 0.21.2-beta"
+
+
+async def test_every_trouble_is_told_once_in_the_event_log_and_so_is_its_end(lnd: StandIn, node: LndNode) -> None:
+    manager, clock = MemoryRecurrenceManager(), VirtualClock(NOW)
+    watch = NodeWatch(manager, node, clock, SeededEntropy(1), every_s=30)
+    watching = asyncio.ensure_future(watch.watch())
+    expected: list[str] = []
+    for answer, trouble in NONSENSE.values():
+        lnd.answers["GET /v1/getinfo"] = answer
+        for _ in range(3):
+            await _look_again(lnd, clock)
+        expected += [trouble.value] if expected[-1:] != [trouble.value] else []
+    lnd.answers["GET /v1/getinfo"] = (200, INFO)
+    for _ in range(3):
+        await _look_again(lnd, clock)
+    watching.cancel()
+    *told, last = manager.events(subject=NODE_SUBJECT)
+    assert {event.name for event in told} == {"node.unavailable"}
+    assert [event.data["trouble"] for event in told] == expected
+    assert all(event.data["why"] for event in told)
+    assert (last.name, last.data["was"], last.data["kind"]) == ("node.available", expected[-1], "LND 0.21.2-beta")
+
+
+async def _look_again(lnd: StandIn, clock: VirtualClock) -> None:
+    """Let the watch's pause be over, and wait until it has looked and pauses again."""
+    asked = len(lnd.asked)
+    clock.advance(60)
+    async with asyncio.timeout(10):
+        while len(lnd.asked) == asked or clock.next_wake() is None:
+            await asyncio.sleep(0.002)
 
 
 @pytest.mark.parametrize(("answer", "trouble"), NONSENSE.values(), ids=NONSENSE)

@@ -16,7 +16,7 @@ from money_node import HOUR, NOW, OPENING_BALANCE, PRICE, MoneyNodeContract, Pai
 
 from helpers.lni import signed_invoice  # noqa: E402
 from helpers.stand_in_lightningd import Hooks, Network, StandIn  # noqa: E402
-from lnrecur.adapters.nodes.cln import ClnNode, ClnRpc, HeldPayments  # noqa: E402
+from lnrecur.adapters.nodes.cln import ClnNode, ClnRpc, HeldPayments, payments  # noqa: E402
 from lnrecur.crypto.keys import PrivateKey  # noqa: E402
 from lnrecur.errors import UsageError  # noqa: E402
 from lnrecur.ports import (  # noqa: E402
@@ -93,7 +93,8 @@ class TestClnNode(MoneyNodeContract):
     """With the plugin, which holds payments."""
 
     @pytest.fixture
-    async def pair(self, tmp_path: Path) -> AsyncIterator[Pair]:
+    async def pair(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pair]:
+        monkeypatch.setattr(payments, "REFUSAL_S", 0.02)
         clock, network = VirtualClock(NOW), Network(tmp_path / "network.sqlite")
         plugins = [Plugin(), Plugin()]
         nodes = [
@@ -113,7 +114,7 @@ class TestClnNode(MoneyNodeContract):
             before = None
             while (now := (network.balance(nodes[0].id), network.balance(nodes[1].id))) != before:
                 before = now
-                await asyncio.sleep(0.03)
+                await asyncio.sleep(0.015)
             return Msat(now[0]), Msat(now[1])
 
         async with payer, payee:

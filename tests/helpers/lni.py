@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from lnrecur.bolt12 import fields
 from lnrecur.bolt12.codecs import BlindedPayinfo
+from lnrecur.bolt12.fields import Dialect, Field
 from lnrecur.bolt12.invoice_request import sign_stream
 from lnrecur.bolt12.message import write_fields
 from lnrecur.crypto.keys import PrivateKey
@@ -15,8 +19,15 @@ KEY = PrivateKey(bytes(31) + b"\x11")
 PAYER = PrivateKey(bytes(31) + b"\x12")
 
 
-def signed_invoice(order: PayOrder, *, created_at: int, chain: ChainHash = REGTEST) -> bytes:
-    """The invoice that the order says it is for: its hash, amount, expiry and paths."""
+def signed_invoice(
+    order: PayOrder,
+    *,
+    created_at: int,
+    chain: ChainHash = REGTEST,
+    dialect: Dialect | None = None,
+    more: Mapping[Field[Any], Any] | None = None,
+) -> bytes:
+    """The invoice that the order says it is for: its hash, amount, expiry and paths; `more` are further fields."""
     infos = tuple(
         BlindedPayinfo(
             path.fee_base_msat,
@@ -42,5 +53,5 @@ def signed_invoice(order: PayOrder, *, created_at: int, chain: ChainHash = REGTE
         fields.INVOICE_AMOUNT: order.amount_msat,
         fields.INVOICE_NODE_ID: Point(KEY.point),
     }
-    stream, _ = sign_stream("invoice", TlvStream(write_fields(values, None)), KEY)
+    stream, _ = sign_stream("invoice", TlvStream(write_fields({**values, **(more or {})}, dialect)), KEY)
     return stream.to_bytes()

@@ -20,10 +20,16 @@ from lnrecur.onion.payment_entry import PaymentEntry, begin, take_off
 from lnrecur.onion.payment_path import AggregatedTerms
 from lnrecur.values import Msat
 from lnrecur.wire.blinded_path import BlindedPath, ChannelDirection
+from lnrecur.wire.text import decode_text
+from lnrecur.wire.tlv import TlvStream
 
 if TYPE_CHECKING:
     from helpers.stand_in_lightningd.node import StandIn
 
+KNOWN_EVEN = {
+    *range(0, 24, 2), *range(80, 92, 2), *range(160, 178, 2), 240,
+    1000000024, 1000000026, 2000000092, 2000000094,
+}  # fmt: skip
 NO_PATHS = "We could not find a usable set of paths."
 
 
@@ -149,6 +155,7 @@ class Paying:
         if not text.startswith("lni1"):
             raise RpcError(-32602, "Invalid bolt11 invoice: Bad bech32 string")
         try:
+            self._refuse_unknown(text)
             invoice = Invoice.from_text(text)
         except LnrecurError as error:
             words = {"invoice_paths": "missing/empty invoice_paths", "signature": "Missing signature"}
@@ -163,6 +170,13 @@ class Paying:
         if not invoice.invoice_amount:
             raise RpcError(-32602, "Invalid bolt12 invoice with zero amount")
         return invoice
+
+    @staticmethod
+    def _refuse_unknown(text: str) -> None:
+        """It is okay to be odd: other fields Core Lightning has to know, and of recurrence it knows its own numbers."""
+        for record in TlvStream.from_bytes(decode_text(text)[1]):
+            if record.type % 2 == 0 and record.type not in KNOWN_EVEN:
+                raise RpcError(-32602, "Invalid bolt12 invoice: invalid invoice data")
 
     def _refuse_twice(self, payment_hash: str, group: int) -> None:
         """injectpaymentonion: no group begins before all others have ended, and none after one has succeeded."""

@@ -10,14 +10,18 @@ from pathlib import Path
 import pytest
 from cln_pair import HASH, NOW, PREIMAGE, PRICE, Two, eventually, two
 
-from lnrecur.adapters.nodes.cln import ClnUnavailable, Trouble, payments
+from helpers.lni import signed_invoice
+from lnrecur.adapters.nodes.cln import ClnRefused, ClnUnavailable, Trouble, payments
 from lnrecur.adapters.nodes.cln.failures import reason_of
 from lnrecur.adapters.nodes.cln.notes import KEPT_S, Kind, Notes
 from lnrecur.adapters.nodes.cln.payments import LATE_S, RETRY_S
 from lnrecur.adapters.nodes.cln.rpc import ClnRpc
+from lnrecur.bolt12 import fields
+from lnrecur.bolt12.codecs import Paywindow, RecurrenceField
+from lnrecur.bolt12.fields import Dialect
 from lnrecur.bolt12.invoice import Invoice
-from lnrecur.ports import FailureReason, Rejected, Sent, SentState
-from lnrecur.values import ZERO_MSAT, Msat, PaymentHash
+from lnrecur.ports import FailureReason, PayOrder, Rejected, Sent, SentState
+from lnrecur.values import ZERO_MSAT, Msat, PaymentHash, UnixSeconds
 
 SUCCEEDED = Sent(SentState.SUCCEEDED, PREIMAGE, ZERO_MSAT)
 
@@ -157,6 +161,59 @@ async def test_old_notes_are_thrown_away_and_young_ones_are_not(pair: Two) -> No
     assert await notes.read(Kind.PAYMENTS, old) is None
     assert await notes.read(Kind.WITHDRAWN, old) is None
     assert await notes.read(Kind.PAYMENTS, young) is not None
+
+
+# --- invoices that Core Lightning cannot read
+
+RECURRING = {
+    fields.OFFER_RECURRENCE_COMPULSORY: RecurrenceField(0, 10),
+    fields.OFFER_RECURRENCE_PAYWINDOW: Paywindow(5, 5),
+    fields.INVREQ_RECURRENCE_COUNTER: 3,
+    fields.INVREQ_RECURRENCE_START: 1,
+    fields.INVOICE_RECURRENCE_BASETIME: UnixSeconds(NOW),
+}
+
+
+def recurring(order: PayOrder, dialect: Dialect) -> PayOrder:
+    return replace(order, invoice=signed_invoice(order, created_at=NOW, dialect=dialect, more=RECURRING))
+
+
+def handed_over(pair: Two) -> Invoice:
+    [text] = [params["invstring"] for method, params in pair.l1.calls if method == "xpay"]
+    return Invoice.from_text(text)
+
+
+async def test_an_invoice_in_numbers_of_the_draft_is_handed_over_as_a_copy_that_can_be_read(pair: Two) -> None:
+    order = recurring(await pair.payable(), Dialect.DRAFT)
+    await pair.payer.pay(order)
+    assert await pair.payer.follow(HASH) == SUCCEEDED
+    original, copy = Invoice.from_bytes(order.invoice), handed_over(pair)
+    copy.verify_signature()
+    assert copy.node_id != original.node_id
+    assert {record.type for record in original.stream} - {record.type for record in copy.stream} == {
+        24,
+        27,
+        92,
+        93,
+        177,
+    }
+    for field in (fields.INVOICE_PAYMENT_HASH, fields.INVOICE_AMOUNT, fields.INVOICE_PATHS, fields.INVOICE_BLINDEDPAY,
+                  fields.INVOICE_CREATED_AT, fields.INVOICE_RELATIVE_EXPIRY, fields.INVREQ_CHAIN):  # fmt: skip
+        assert copy.values[field.name] == original.values[field.name]
+
+
+async def test_an_invoice_in_numbers_of_core_lightning_is_handed_over_as_it_is(pair: Two) -> None:
+    order = recurring(await pair.payable(), Dialect.CLN)
+    await pair.payer.pay(order)
+    assert await pair.payer.follow(HASH) == SUCCEEDED
+    assert handed_over(pair).to_bytes() == order.invoice
+
+
+async def test_an_invoice_in_numbers_of_the_draft_is_not_even_read_by_xpay(pair: Two) -> None:
+    """Otherwise the copy above would be for nothing."""
+    text = Invoice.from_bytes(recurring(await pair.payable(), Dialect.DRAFT).invoice).to_text()
+    with pytest.raises(ClnRefused, match="Invalid bolt12 invoice: invalid invoice data"):
+        await ClnRpc(pair.l1.rpc_file).call("xpay", {"invstring": text})
 
 
 # --- what is not even begun

@@ -25,6 +25,8 @@ INSUFFICIENT: Final = 1
 _INSIDE_BLINDED: Final = "inside the blinded path"
 _LIMITS: Final = ("htlc_maximum_msat", "htlc_minumum_msat", "htlc_minimum_msat")
 """The second is how askrene spells it."""
+UNKNOWN_START: Final = "Could not resolve any paths"
+"""Paths that begin at channels nobody has heard of yet."""
 _COST: Final = "excessive cost"
 _DELAYS: Final = "excessive delays"
 

@@ -1,10 +1,10 @@
 """The payer's side: one payment by hash, through `xpay`, which is handed the invoice and the fee limit.
 
-xpay has no record of its own. lightningd records a part of a payment when its HTLC goes out (`listsendpays`); before
-that, xpay may look for a route for as long as it was told to retry, and nobody can ask about it. It refuses to pay a
-hash that was paid, and lightningd lets no second xpay send while parts of another are out; but a new invoice for the
-same period has another hash. So a note goes to lightningd's datastore before xpay is called (notes.py), and `sent`
-believes
+xpay is handed an invoice that it can read (payable.py), and has no record of its own. lightningd records a part of a
+payment when its HTLC goes out (`listsendpays`); before that, xpay may look for a route for as long as it was told to
+retry, and nobody can ask about it. It refuses to pay a hash that was paid, and lightningd lets no second xpay send
+while parts of another are out; but a new invoice for the same period has another hash. So a note goes to lightningd's
+datastore before xpay is called (notes.py), and `sent` believes
 
 1. `listsendpays`: a complete part is success (with its preimage, which is checked); a pending one is PENDING;
 2. the note, if there is no such part: while xpay may still begin an attempt, PENDING; what xpay said when it gave up
@@ -26,11 +26,12 @@ from lnrecur.adapters.nodes.cln import failures
 from lnrecur.adapters.nodes.cln.channels import Channels
 from lnrecur.adapters.nodes.cln.errors import ClnRefused, ClnUnavailable, Trouble
 from lnrecur.adapters.nodes.cln.notes import Kind, Note, Notes
+from lnrecur.adapters.nodes.cln.payable import payable_text
 from lnrecur.adapters.nodes.cln.rpc import ClnRpc, Json
 from lnrecur.bolt12.invoice import Invoice
 from lnrecur.crypto.hashes import sha256
 from lnrecur.errors import LnrecurError
-from lnrecur.ports import Clock, PayOrder, Rejected, Sent, SentState
+from lnrecur.ports import Clock, FailureReason, PayOrder, Rejected, Sent, SentState
 from lnrecur.values import Msat, PaymentHash, Preimage
 
 _LOG = logging.getLogger("lnrecur.cln")
@@ -193,7 +194,9 @@ class Payments:
             return  # listsendpays says so, too
         if code == failures.INVALID:
             await self._notes.drop(Kind.PAYMENTS, order.payment_hash)
-            raise Rejected(f"Core Lightning does not pay this: {error}") from error
+            reason = FailureReason.NO_ROUTE if failures.UNKNOWN_START in error.message else None
+            told = f"Core Lightning does not pay this: {error}"
+            raise Rejected(told, reason=reason, retryable=reason is not None) from error
         if code in (failures.NO_ROUTE, failures.OTHER_FAILURE) and await self._channels.lacks(order.amount_msat):
             code = failures.INSUFFICIENT
         await self._end(order.payment_hash, {"code": code, "message": error.message[:500]})
@@ -206,7 +209,7 @@ class Payments:
 
 
 def _check(order: PayOrder) -> str:
-    """The text of the invoice, if it is the one that was ordered to be paid.
+    """The text for xpay, if the invoice is the one that was ordered to be paid.
 
     Raises:
         Rejected: it cannot be paid, or it is not.
@@ -221,7 +224,7 @@ def _check(order: PayOrder) -> str:
         raise Rejected(f"this is no invoice: {error}") from error
     if (invoice.payment_hash, invoice.invoice_amount) != (order.payment_hash, order.amount_msat):
         raise Rejected("this invoice is for another payment or another amount")
-    return invoice.to_text()
+    return payable_text(invoice)
 
 
 def _preimage(told: object, payment_hash: PaymentHash) -> Preimage:

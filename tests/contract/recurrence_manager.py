@@ -47,7 +47,7 @@ from lnrecur.recurrence.mandate import FiatLimit, Mandate
 from lnrecur.recurrence.offering import OfferPolicy, OfferStatus, Windows
 from lnrecur.recurrence.outbound_model import NextTry, Outbound, PendingPayment, PendingRequest, Terms
 from lnrecur.recurrence.outbound_terms import PayAt
-from lnrecur.recurrence.rates import Conversion, ExchangeRate
+from lnrecur.recurrence.rates import Conversion, ExchangeRate, Worth
 from lnrecur.recurrence.retry import RetryPolicy
 from lnrecur.values import Msat, OfferId, PaymentHash, Point, Preimage, RecurrenceId, UnixSeconds
 
@@ -83,7 +83,7 @@ def full_outbound_state() -> Outbound:
         recurrence_id=RecurrenceId(sha256(b"a full one")),
         offer_bytes=bytes(range(256)),
         mandate=Mandate(
-            Msat(1), Msat(2), 3, later(4), Msat(5), 6, "rent ☂ \x00", FiatLimit("EUR", 7, 8), Msat(9), None
+            Msat(1), Msat(2), 3, later(4), Msat(5), 6, "rent ☂ \x00", FiatLimit("EUR", 7, 8, 2**64), Msat(9), None
         ),
         terms=Terms(
             trigger=outbound_model.Trigger.ON_APPROVAL,
@@ -143,6 +143,7 @@ def full_outbound_state() -> Outbound:
         adopted=3,
         adopted_msat=Msat(2**64),
         waived=4,
+        worth=Worth("EUR", 2**99),
         first_request=b"\x01",
         invoice_until=later(5),
         held_invoice=b"\x02",

@@ -171,9 +171,12 @@ class Authorisation:
         if payments == 0:
             return "nothing: these limits allow no payment at all"
         if payments is None:
-            if total is None:
+            fiat = self.mandate.fiat
+            totals = [] if fiat is None or fiat.total_minor is None else [fiat.total_in_words()]
+            totals += [] if total is None else [amount_in_words(total)]
+            if not totals:
                 return "NO UPPER BOUND: it goes on until you cancel"
-            return f"at most {amount_in_words(total)}, and routing fees of each payment"
+            return f"at most {' and '.join(totals)}, and routing fees of each payment"
         times = "1 payment" if payments == 1 else f"{payments:,} payments"
         return f"at most {self._most(payments)} in {times}, and {self._fees(payments)}"
 
@@ -186,7 +189,7 @@ class Authorisation:
             bounds.append(mandate.max_total_msat)
         told = [amount_in_words(min(bounds))] if bounds else []
         if mandate.fiat is not None:
-            told.insert(0, price_in_words(payments * mandate.fiat.most_minor, mandate.fiat.currency))
+            told.insert(0, price_in_words(mandate.fiat.most_in(payments), mandate.fiat.currency))
         return " and ".join(told)
 
     def _fees(self, payments: int) -> str:

@@ -27,7 +27,7 @@ def mandate_of(told: Mapping[str, Any]) -> Mandate:
         fee_base_msat=Msat(told["fee_base_msat"]),
         fee_ppm=told["fee_ppm"],
         purpose=told["purpose"],
-        fiat=None if fiat is None else FiatLimit(fiat["currency"], fiat["max_per_period_minor"], fiat["slippage_ppm"]),
+        fiat=None if fiat is None else _fiat(fiat),
         fee_max_msat=_msat(told["fee_max_msat"]),
         catch_up_max=told["catch_up_max"],
     )
@@ -37,6 +37,8 @@ def mandate_in_words(told: Mapping[str, Any]) -> str:
     """Such as "at most 1,000 sat per period, 5,000 sat in all, 7 payments, routing fees up to 10 sat and 1 % each"."""
     mandate = mandate_of(told)
     limits = [f"at most {mandate.per_period_in_words()} per period"]
+    if mandate.fiat is not None and mandate.fiat.total_minor is not None:
+        limits.append(f"{mandate.fiat.total_in_words()} in all")
     if mandate.max_total_msat is not None:
         limits.append(f"{amount_in_words(mandate.max_total_msat)} in all")
     if mandate.max_payments is not None:
@@ -52,6 +54,10 @@ def mandate_in_words(told: Mapping[str, Any]) -> str:
 def times(count: int) -> str:
     """Such as "1 payment" or "1,200 payments"."""
     return "1 payment" if count == 1 else f"{count:,} payments"
+
+
+def _fiat(told: Mapping[str, Any]) -> FiatLimit:
+    return FiatLimit(told["currency"], told["max_per_period_minor"], told["slippage_ppm"], told["max_total_minor"])
 
 
 def _msat(amount: int | None) -> Msat | None:

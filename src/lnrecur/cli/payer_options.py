@@ -47,7 +47,8 @@ def limit_options(*, amending: bool) -> Callable[[AnyFunction], AnyFunction]:
                      help=f"Most to pay for one period: 1000sat, or 9.99EUR.{price}"),
         click.option("--slippage", type=PERCENT, metavar="PERCENT",
                      help="How much more than a limit in a currency may be paid, because rates differ.  [default: 5]"),
-        click.option("--max-total", type=perhaps(AMOUNT), help="Most to pay in all."),
+        click.option("--max-total", type=perhaps(PRICE), metavar="AMOUNT",
+                     help="Most to pay in all: in sat, or in the currency of the limit per period."),
         click.option("--max-payments", type=perhaps(count), help="Most payments to make."),
         click.option("--until", type=perhaps(MOMENT), help="No payments from this moment on: RFC 3339 (in your own "
                      "zone where it names none), or unix seconds."),
@@ -122,10 +123,27 @@ def mandate_body(mandate: Mandate) -> dict[str, Any]:
 
 def fiat_body(fiat: FiatLimit) -> dict[str, Any]:
     """A limit in a currency, as the API wants it."""
-    return {"currency": fiat.currency, "max_per_period_minor": fiat.minor, "slippage_ppm": fiat.slippage_ppm}
+    return {
+        "currency": fiat.currency,
+        "max_per_period_minor": fiat.minor,
+        "slippage_ppm": fiat.slippage_ppm,
+        "max_total_minor": fiat.total_minor,
+    }
 
 
-_LIMITS: Final = {"max_total": "max_total_msat", "max_payments": "max_payments", "until": "ends_at",
+def total_in(limit: Price, currency: str | None) -> int:
+    """A total in the currency of the limit per period, in minor units.
+
+    Raises:
+        click.UsageError: it is in another one.
+    """
+    if limit.currency != currency:
+        there = "in sat" if currency is None else f"in {currency}"
+        raise click.UsageError(f"--max-total is in {limit.currency}, and the limit per period {there}: say both alike")
+    return limit.amount
+
+
+_LIMITS: Final = {"max_payments": "max_payments", "until": "ends_at",
                   "max_fee": "fee_max_msat", "fee_ppm": "fee_ppm", "catch_up_max": "catch_up_max"}  # fmt: skip
 
 
@@ -141,12 +159,28 @@ def limit_changes(asked: Mapping[str, Any], before: Mapping[str, Any]) -> dict[s
         body |= {"max_per_period_msat": limit.amount, "fiat": None}
     elif limit is not None:
         ppm = SLIPPAGE_PPM if slippage is None else slippage
-        body |= {"max_per_period_msat": None, "fiat": fiat_body(FiatLimit(limit.currency or "", limit.amount, ppm))}
+        old = before["fiat"] or {}
+        total = old.get("max_total_minor") if old.get("currency") == limit.currency else None
+        fiat = FiatLimit(limit.currency or "", limit.amount, ppm, total)
+        body |= {"max_per_period_msat": None, "fiat": fiat_body(fiat)}
     elif slippage is not None and before["fiat"] is not None:
         body["fiat"] = {**before["fiat"], "slippage_ppm": slippage}
     elif slippage is not None:
         raise click.UsageError("--slippage is for a limit in a currency, and this one is in sat")
-    return body
+    return {**body, **_total_changes(asked["max_total"], body.get("fiat", before["fiat"]))}
+
+
+def _total_changes(total: Price | _Nothing | None, fiat: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What was said about the total; `fiat` is the limit in a currency that there will be."""
+    if total is None:
+        return {}
+    if isinstance(total, _Nothing):
+        gone = {} if fiat is None else {"fiat": {**fiat, "max_total_minor": None}}
+        return {"max_total_msat": None, **gone}
+    if total.currency is None:
+        return {"max_total_msat": total.amount}
+    minor = total_in(total, None if fiat is None else fiat["currency"])
+    return {"fiat": {**(fiat or {}), "max_total_minor": minor}}
 
 
 def _value(said: Any) -> Any:

@@ -16,7 +16,7 @@ from lnrecur.cli.client import Client, home_option, key_option
 from lnrecur.cli.decode import read_offer
 from lnrecur.cli.errors import EXIT_FAILED
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, printable
-from lnrecur.cli.payer_options import NOTHING, limit_options, mandate_body, terms_body, terms_options
+from lnrecur.cli.payer_options import NOTHING, limit_options, mandate_body, terms_body, terms_options, total_in
 from lnrecur.daemon.config import Home
 from lnrecur.errors import UsageError
 from lnrecur.recurrence.mandate import SLIPPAGE_PPM, FiatLimit, Mandate
@@ -91,11 +91,13 @@ def mandate_for(offer: Offer, asked: Mapping[str, Any]) -> Mandate:
     if limit is None:
         limit = Price((offer.amount or 0) * (asked["quantity"] or 1), offer.currency)
     slippage = SLIPPAGE_PPM if asked["slippage"] is None else asked["slippage"]
+    total: Price | None = asked["max_total"]
+    total_minor = None if total is None or total.currency is None else total_in(total, limit.currency)
     usual = Mandate(Msat(0))
     return Mandate(
         max_per_period_msat=Msat(limit.amount) if limit.currency is None else None,
-        fiat=None if limit.currency is None else FiatLimit(limit.currency, limit.amount, slippage),
-        max_total_msat=asked["max_total"],
+        fiat=None if limit.currency is None else FiatLimit(limit.currency, limit.amount, slippage, total_minor),
+        max_total_msat=Msat(total.amount) if total is not None and total.currency is None else None,
         max_payments=asked["max_payments"],
         ends_at=asked["until"],
         fee_ppm=usual.fee_ppm if asked["fee_ppm"] is None else asked["fee_ppm"],

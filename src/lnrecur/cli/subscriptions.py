@@ -17,7 +17,7 @@ from lnrecur.cli.output import json_option, make_console, print_facts, print_jso
 from lnrecur.cli.receipts import paid_in_words
 from lnrecur.daemon.config import Home
 from lnrecur.recurrence.retry import RetryPolicy
-from lnrecur.recurrence.words import amount_in_words
+from lnrecur.recurrence.words import amount_in_words, price_in_words
 
 
 @click.group("subscriptions")
@@ -174,6 +174,9 @@ def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
         ("paid", f"{amount_in_words(told['total_msat'])} in {times(told['payments'])}"),
         ("since", local_time(told["created_at"])),
     ]
+    if told.get("total_worth"):
+        worth = told["total_worth"]
+        facts.append(("worth", price_in_words(worth["amount_minor"], worth["currency"])))
     if told.get("fees_msat"):
         facts.append(("fees", amount_in_words(told["fees_msat"])))
     if told.get("surplus_msat"):

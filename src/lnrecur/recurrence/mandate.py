@@ -2,7 +2,8 @@
 
 A limit per period is in msat, or in a currency ("at most 9.99 EUR plus 5 %"), or both; then both hold. A limit in a
 currency is held against the rate at the moment an invoice is accepted, msat against msat: rounding to cents and back
-would refuse the very price that was agreed.
+would refuse the very price that was agreed. A total in a currency is held against the sum of what every payment was
+worth when it was accepted; it is kept exactly, so rounding can neither refuse the agreed price nor add up.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from lnrecur.errors import UsageError
-from lnrecur.recurrence.rates import ExchangeRate
+from lnrecur.recurrence.rates import MSAT_PER_BTC, ExchangeRate, Worth
 from lnrecur.recurrence.words import amount_in_words, moment_in_words, price_in_words, share_in_words
 from lnrecur.values import ZERO_MSAT, Msat, UnixSeconds
 
@@ -24,16 +25,44 @@ CATCH_UP_MAX: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class FiatLimit:
-    """At most `minor` units of `currency` (ISO 4217, capitals), and `slippage_ppm` more of it: rates differ."""
+    """At most `minor` units of `currency` (ISO 4217, capitals) a period, and `slippage_ppm` more of it: rates differ.
+
+    `total_minor`, with as much slippage, is the most in all, since the limit is in this currency.
+    """
 
     currency: str
     minor: int
     slippage_ppm: int = SLIPPAGE_PPM
+    total_minor: int | None = None
 
     @property
     def most_minor(self) -> int:
         """The limit with its slippage, in whole minor units."""
-        return self.minor + self.minor * self.slippage_ppm // _MILLION
+        return self._with_slippage(self.minor)
+
+    def _with_slippage(self, minor: int) -> int:
+        return minor + minor * self.slippage_ppm // _MILLION
+
+    def most_in(self, payments: int) -> int:
+        """The most that so many payments may be worth, in whole minor units."""
+        each = payments * self.most_minor
+        return each if self.total_minor is None else min(each, self._with_slippage(self.total_minor))
+
+    def allows_in_all(self, worth: Worth) -> bool:
+        """Whether the sum of all payments may be worth this."""
+        return self.total_minor is None or worth.parts < self._with_slippage(self.total_minor) * MSAT_PER_BTC
+
+    def left_of_total(self, spent: Worth | None) -> int | None:
+        """What is left of the total, in whole minor units; None where there is no total."""
+        if self.total_minor is None:
+            return None
+        return max(0, self.total_minor - (0 if spent is None else spent.minor))
+
+    def total_in_words(self) -> str:
+        """Such as "99.90 EUR plus 5 %"; nothing where there is no total."""
+        if self.total_minor is None:
+            return ""
+        return f"{price_in_words(self.total_minor, self.currency)} plus {share_in_words(self.slippage_ppm)}"
 
     def most_msat(self, rate: ExchangeRate) -> Msat:
         """What that is worth."""
@@ -89,6 +118,8 @@ class Spent:
 
     payments: int = 0
     msat: Msat = ZERO_MSAT
+    worth: Worth | None = None
+    """In the currency of the mandate, since it is in one."""
 
 
 class MandateLimit(StrEnum):
@@ -96,6 +127,7 @@ class MandateLimit(StrEnum):
 
     PER_PERIOD = "per_period"
     FIAT = "fiat"
+    FIAT_TOTAL = "fiat_total"
     TOTAL = "total"
     PAYMENTS = "payments"
     END = "end"
@@ -125,6 +157,10 @@ def exceeds(
         worth = price_in_words(rate.minor(amount), fiat.currency)
         told = f"{amount_in_words(amount)} asked, worth {worth}, at most {fiat.in_words()} per period allowed"
         return MandateExceeded(MandateLimit.FIAT, told)
+    if fiat is not None and rate is not None:
+        beyond = exceeds_total(fiat, spent, rate.worth(amount))
+        if beyond is not None:
+            return beyond
     if mandate.max_total_msat is not None and spent.msat + amount > mandate.max_total_msat:
         allowed = amount_in_words(mandate.max_total_msat)
         paid = f"{amount_in_words(spent.msat)} paid, {amount_in_words(amount)} asked"
@@ -134,3 +170,14 @@ def exceeds(
     if mandate.ends_at is not None and now >= mandate.ends_at:
         return MandateExceeded(MandateLimit.END, f"the mandate ended at {moment_in_words(mandate.ends_at)}")
     return None
+
+
+def exceeds_total(fiat: FiatLimit, spent: Spent, more: Worth) -> MandateExceeded | None:
+    """Whether a payment worth `more` would leave the total in a currency."""
+    after = more if spent.worth is None else spent.worth.plus(more)
+    if fiat.allows_in_all(after):
+        return None
+    paid = price_in_words(0 if spent.worth is None else spent.worth.minor, fiat.currency)
+    asked = price_in_words(more.minor, fiat.currency)
+    told = f"{paid} paid, {asked} asked, at most {fiat.total_in_words()} in total allowed"
+    return MandateExceeded(MandateLimit.FIAT_TOTAL, told)

@@ -15,8 +15,9 @@ from lnrecur.recurrence.effects import Emit
 from lnrecur.recurrence.outbound_endings import lapse
 from lnrecur.recurrence.outbound_model import Outbound, Step
 from lnrecur.recurrence.outbound_planning import plan_next
-from lnrecur.recurrence.outbound_prices import most_for_period
+from lnrecur.recurrence.outbound_prices import most_for_period, most_worth
 from lnrecur.recurrence.outbound_times import window_of
+from lnrecur.recurrence.rates import Worth
 from lnrecur.values import Msat, UnixSeconds
 
 ADOPTED_AT_ONCE: Final = 1000
@@ -59,6 +60,7 @@ def adopt(
         awaiting_msat=None,
         adopted=state.adopted + elsewhere,
         adopted_msat=Msat(state.adopted_msat + elsewhere * most_for_period(state)),
+        worth=_worth_after(state, elsewhere),
         waived=state.waived + (len(skipped) if waived else 0),
         next_state=None,
         problem=None,
@@ -67,3 +69,11 @@ def adopt(
         held_invoice=None,
     )
     return plan_next(adopted, now, entropy).after(*told)
+
+
+def _worth_after(state: Outbound, elsewhere: int) -> Worth | None:
+    each = most_worth(state)
+    if each is None or not elsewhere:
+        return state.worth
+    paid = Worth(each.currency, elsewhere * each.parts)
+    return paid if state.worth is None else state.worth.plus(paid)

@@ -102,7 +102,10 @@ def _told(old: Mandate | Terms, new: Mandate | Terms, changes: Mapping[str, Any]
 
 
 def _fact(value: Any) -> Fact:
-    if isinstance(value, FiatLimit | RetryPolicy):
+    if isinstance(value, FiatLimit):
+        total = value.total_in_words()
+        return f"{value.in_words()}, {total} in total" if total else value.in_words()
+    if isinstance(value, RetryPolicy):
         return value.in_words()
     if isinstance(value, Enum):
         return str(value.value)

@@ -17,7 +17,7 @@ from lnrecur.recurrence.outbound_terms import Missed as Missed
 from lnrecur.recurrence.outbound_terms import Terms as Terms
 from lnrecur.recurrence.outbound_terms import Trigger as Trigger
 from lnrecur.recurrence.payer_keys import PayerKeys
-from lnrecur.recurrence.rates import ExchangeRate
+from lnrecur.recurrence.rates import ExchangeRate, Worth
 from lnrecur.values import ZERO_MSAT, Msat, PaymentHash, Preimage, RecurrenceId, UnixSeconds
 
 
@@ -163,6 +163,8 @@ class Outbound:
     """Periods that another holder of our seed has paid, and what they cost at most; they count for the mandate."""
     waived: int = 0
     """Periods that the payee does not want to be paid for."""
+    worth: Worth | None = None
+    """What was paid under mandates in a currency was worth, since it is this one; with what others paid at most."""
     first_request: bytes | None = None
     """With what `next_counter` was asked for first, where the payee answers nothing else (habits.py, 5)."""
     invoice_until: UnixSeconds | None = None
@@ -178,7 +180,9 @@ class Outbound:
     @property
     def spent(self) -> Spent:
         """What the mandate was used for so far."""
-        return Spent(self.payments + self.adopted, Msat(self.paid_msat + self.adopted_msat))
+        fiat, worth = self.mandate.fiat, self.worth
+        in_currency = None if fiat is None or worth is None or worth.currency != fiat.currency else worth
+        return Spent(self.payments + self.adopted, Msat(self.paid_msat + self.adopted_msat), in_currency)
 
     @property
     def recurrence(self) -> Recurrence:

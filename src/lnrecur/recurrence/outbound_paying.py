@@ -30,7 +30,7 @@ from lnrecur.recurrence.outbound_model import (
 from lnrecur.recurrence.outbound_planning import paused, plan_next
 from lnrecur.recurrence.outbound_prices import is_approved, is_unjudged, mandate_excess, other_price, rate_for
 from lnrecur.recurrence.outbound_times import left_s
-from lnrecur.recurrence.rates import Conversion, ExchangeRate
+from lnrecur.recurrence.rates import Conversion, ExchangeRate, Worth
 from lnrecur.recurrence.windows import start_of
 from lnrecur.recurrence.words import amount_in_words
 from lnrecur.values import Msat, UnixSeconds
@@ -246,6 +246,7 @@ def _settle(state: Outbound, payment: PendingPayment, event: PaymentSettled, now
         payments=state.payments + 1,
         paid_msat=Msat(state.paid_msat + payment.amount_msat),
         fees_msat=Msat(state.fees_msat + event.fee_msat),
+        worth=_worth_after(state, payment),
         next_state=requests.state_to_echo(payment.invoice),
         problem=None,
         first_request=None,
@@ -263,6 +264,13 @@ def _settle(state: Outbound, payment: PendingPayment, event: PaymentSettled, now
             **_rate_facts(payment.rate)}  # fmt: skip
     name = "subscription.renewed" if payment.counter else "subscription.created"
     return plan_next(paid, now, event.entropy).after(booked, Emit(name, data))
+
+
+def _worth_after(state: Outbound, payment: PendingPayment) -> Worth | None:
+    if payment.rate is None:
+        return state.worth
+    paid = payment.rate.worth(payment.amount_msat)
+    return paid if state.worth is None else state.worth.plus(paid)
 
 
 def _conversion(payment: PendingPayment) -> Conversion | None:

@@ -8,10 +8,10 @@ from lnrecur.bolt12 import Offer
 from lnrecur.bolt12.invoice import VerifiedInvoice
 from lnrecur.errors import UsageError
 from lnrecur.recurrence.errors import PriceError
-from lnrecur.recurrence.mandate import Mandate, MandateExceeded, MandateLimit, exceeds
+from lnrecur.recurrence.mandate import Mandate, MandateExceeded, MandateLimit, exceeds, exceeds_total
 from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.recurrence.pricing import share_left
-from lnrecur.recurrence.rates import ExchangeRate
+from lnrecur.recurrence.rates import ExchangeRate, Worth
 from lnrecur.recurrence.words import price_in_words
 from lnrecur.values import ZERO_MSAT, Msat, UnixSeconds
 
@@ -44,6 +44,16 @@ def most_for_period(state: Outbound) -> Msat:
     return (state.mandate.max_per_period_msat or ZERO_MSAT) if most is None else most
 
 
+def most_worth(state: Outbound) -> Worth | None:
+    """The same in the currency of the mandate, where it is in one."""
+    offer, fiat = state.offer, state.mandate.fiat
+    if fiat is None:
+        return None
+    priced = offer.amount is not None and offer.currency == fiat.currency
+    minor = (offer.amount or 0) * _items(state) if priced else fiat.most_minor
+    return Worth.of(fiat.currency, minor)
+
+
 def other_price(state: Outbound, invoice: VerifiedInvoice, basetime: int | None) -> Msat | None:
     """The price, where an invoice asks for another amount; None where it asks for the price, or nobody knows that.
 
@@ -72,7 +82,7 @@ def fiat_excess(state: Outbound) -> MandateExceeded | None:
         return None
     price = offer.amount * _items(state)
     if price <= fiat.most_minor:
-        return None
+        return exceeds_total(fiat, state.spent, Worth.of(fiat.currency, price))
     told = f"{price_in_words(price, fiat.currency)} asked, at most {fiat.in_words()} per period allowed"
     return MandateExceeded(MandateLimit.FIAT, told)
 
@@ -99,8 +109,14 @@ def rate_for(state: Outbound, rate: ExchangeRate | None) -> ExchangeRate | None:
 
 
 def is_unjudged(state: Outbound, amount: Msat, rate: ExchangeRate | None) -> bool:
-    """Whether nobody knows if `amount` is within a mandate in a currency: then it must not be paid."""
-    return state.mandate.fiat is not None and rate_for(state, rate) is None and not is_approved(state, amount)
+    """Whether nobody knows if `amount` is within a mandate in a currency: then it must not be paid.
+
+    Where there is a total in that currency not even an approved one: it could not be counted.
+    """
+    fiat = state.mandate.fiat
+    if fiat is None or rate_for(state, rate) is not None:
+        return False
+    return fiat.total_minor is not None or not is_approved(state, amount)
 
 
 def is_approved(state: Outbound, amount: Msat) -> bool:

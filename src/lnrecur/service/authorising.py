@@ -112,14 +112,18 @@ def mandate_left(state: Outbound, offer: Offer) -> Mandate:
     """The mandate for a new offer in place of an old one: its price, within what is left of the other limits.
 
     A person sees the new price and says yes to it, in whatever it is: in sat, or in a currency if the old limit was in
-    one. A limit in sat stays where the new price is in a currency, and so does any where the offer names no price.
+    one. A limit in sat stays where the new price is in a currency, and so does any where the offer names no price. A
+    total in a currency stays in that, and with it the limit per period.
     """
     old, fiat = state.mandate, state.mandate.fiat
     per_period = old.max_per_period_msat
+    has_total = fiat is not None and fiat.total_minor is not None
+    if fiat is not None:
+        fiat = replace(fiat, total_minor=fiat.left_of_total(state.spent.worth))
     if offer.amount is not None and offer.currency is None:
-        per_period, fiat = Msat(offer.amount * _items(state)), None
-    elif offer.amount is not None and offer.currency is not None and fiat is not None:
-        fiat = replace(fiat, currency=offer.currency, minor=offer.amount * _items(state))
+        per_period, fiat = Msat(offer.amount * _items(state)), fiat if has_total else None
+    elif offer.amount is not None and fiat is not None and (offer.currency == fiat.currency or not has_total):
+        fiat = replace(fiat, currency=offer.currency or fiat.currency, minor=offer.amount * _items(state))
     return replace(
         old,
         max_per_period_msat=per_period,

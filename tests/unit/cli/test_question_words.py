@@ -64,7 +64,7 @@ def test_a_new_offer_of_another_key_is_told_as_such() -> None:
 
 def test_new_prices_are_told_for_as_many_as_were_ordered_and_in_their_currency() -> None:
     several = an_offer(MONTHLY, quantity_max=0)
-    fiat = {"currency": "EUR", "max_per_period_minor": 2997, "slippage_ppm": 50_000}
+    fiat = {"currency": "EUR", "max_per_period_minor": 2997, "slippage_ppm": 50_000, "max_total_minor": None}
     told = asked("new_offer", offer=several, quantity=3, new_mandate={**MANDATE, "fiat": fiat},
                  new_offer=an_offer(MONTHLY, quantity_max=0, currency="EUR", amount=999))  # fmt: skip
     assert told["price"] == "3,000 sat until now, 29.97 EUR from now on"

@@ -5,13 +5,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import click
 import pytest
 
 from helpers.cli_daemon import MONTHLY, NOBODY, Commands, an_offer, commands
 from lnrecur.bolt12 import Dialect, Offer, Recurrence, TimeUnit
 from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
+from lnrecur.cli.amounts import Price
 from lnrecur.cli.authorisation import Authorisation
 from lnrecur.cli.output import local_moment
+from lnrecur.cli.payer_options import NOTHING, limit_changes
 from lnrecur.recurrence.mandate import FiatLimit, Mandate
 from lnrecur.recurrence.outbound_model import Missed, Terms, Trigger
 from lnrecur.values import Msat, UnixSeconds
@@ -53,6 +56,60 @@ def test_a_limit_in_a_currency_is_told_in_it() -> None:
     assert told["in all"] == ("at most 31.44 EUR in 3 payments, and at most 10 sat and 1 % of it of routing fees each")
     both = facts(in_euro(max_total_msat=Msat(9_000_000)))
     assert both["in all"].startswith("at most 31.44 EUR and 9,000 sat in 3 payments")
+
+
+def test_a_total_in_a_currency_is_told_in_it() -> None:
+    offer = Offer.from_text(an_offer(daily(), currency="EUR", amount=999))
+    found = offer.recurrence
+    assert found is not None
+    told = facts(Authorisation(offer, found, Mandate(None, fiat=FiatLimit("EUR", 999, 0, 5000)), Terms(), NOW))
+    assert told["in all"] == "at most 50.00 EUR plus 0 %, and routing fees of each payment"
+    bound = Mandate(None, fiat=FiatLimit("EUR", 999, 0, 1500), max_payments=9)
+    told = facts(Authorisation(offer, found, bound, Terms(), NOW))
+    assert told["in all"].startswith("at most 15.00 EUR in 9 payments")
+
+
+SAID = {
+    "max_per_period": None, "slippage": None, "max_total": None, "max_payments": None, "until": None, "max_fee": None,
+    "fee_ppm": None, "catch_up_max": None,
+}  # fmt: skip
+EUROS = {"currency": "EUR", "max_per_period_minor": 999, "slippage_ppm": 0, "max_total_minor": None}
+
+
+@pytest.mark.parametrize(
+    ("said", "before", "changes"),
+    [
+        ({"max_total": Price(5000, "EUR")}, EUROS, {"fiat": {**EUROS, "max_total_minor": 5000}}),
+        ({"max_total": Price(7_000)}, EUROS, {"max_total_msat": 7000}),
+        ({"max_total": NOTHING}, {**EUROS, "max_total_minor": 9}, {"max_total_msat": None, "fiat": EUROS}),
+        ({"max_total": NOTHING}, None, {"max_total_msat": None}),
+        (
+            {"max_per_period": Price(5, "EUR"), "slippage": 1},
+            {**EUROS, "max_total_minor": 9},
+            {
+                "max_per_period_msat": None,
+                "fiat": {**EUROS, "max_per_period_minor": 5, "slippage_ppm": 1, "max_total_minor": 9},
+            },
+        ),
+        (
+            {"max_per_period": Price(5, "USD"), "max_total": Price(50, "USD"), "slippage": 0},
+            {**EUROS, "max_total_minor": 9},
+            {
+                "max_per_period_msat": None,
+                "fiat": {"currency": "USD", "max_per_period_minor": 5, "slippage_ppm": 0, "max_total_minor": 50},
+            },
+        ),
+    ],
+    ids=str,
+)
+def test_a_total_is_changed_in_what_it_is_said_in(said: dict[str, Any], before: Any, changes: dict[str, Any]) -> None:
+    assert limit_changes({**SAID, **said}, {"fiat": before}) == changes
+
+
+@pytest.mark.parametrize("before", [None, EUROS])
+def test_a_total_in_another_currency_than_the_limit_is_refused(before: Any) -> None:
+    with pytest.raises(click.UsageError, match="--max-total is in USD, and the limit per period in"):
+        limit_changes({**SAID, "max_total": Price(50, "USD")}, {"fiat": before})
 
 
 def test_the_payee_is_named_by_the_key_that_signs() -> None:

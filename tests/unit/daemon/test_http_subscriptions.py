@@ -100,6 +100,7 @@ def test_a_subscription_says_what_was_authorised(api: Api) -> None:
         "waived": 0,
         "missed_periods": 0,
         "total_msat": 0,
+        "total_worth": None,
         "fees_msat": 0,
         "waits_for": None,
         "awaiting_msat": None,

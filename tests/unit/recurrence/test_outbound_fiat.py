@@ -8,8 +8,8 @@ from helpers.engine import NOW, PRICE, PayerSide, a_mandate, an_offer, every, ki
 from lnrecur.bolt12.codecs import RecurrenceBase
 from lnrecur.recurrence.effects import Book, Effect, Emit, Pay
 from lnrecur.recurrence.mandate import FiatLimit, Mandate, MandateLimit, Spent, exceeds
-from lnrecur.recurrence.outbound_model import Amended, Approved, InvoiceArrived, PaymentUnknown, Phase, Terms
-from lnrecur.recurrence.rates import MSAT_PER_BTC, ExchangeRate
+from lnrecur.recurrence.outbound_model import Amended, Approved, InvoiceArrived, PaymentUnknown, Phase, Terms, Wait
+from lnrecur.recurrence.rates import MSAT_PER_BTC, ExchangeRate, Worth
 from lnrecur.values import Msat, UnixSeconds
 
 RATE = ExchangeRate("EUR", 10_000_000, NOW, "a test")
@@ -171,3 +171,93 @@ def test_fees_never_exceed_base_and_share_nor_the_cap(amount: int, ppm: int, bas
     fee = mandate.max_fee_msat(Msat(amount))
     assert fee * 10**6 <= base * 10**6 + amount * ppm
     assert cap is None or fee <= cap
+
+
+# --- totals ----------------------------------------------------------------------------------------------------------
+
+
+def in_all(total: int, *, minor: int = 1, slippage: int = 0) -> Mandate:
+    return a_mandate(max_per_period_msat=None, fiat=FiatLimit("EUR", minor, slippage, total))
+
+
+def pay(payer: PayerSide, rate: ExchangeRate | None = RATE, **told: int) -> list[str]:
+    """One period; answers the deeds its invoice led to."""
+    payer.wake()
+    if payer.state.request is None:
+        return ["asked first"]
+    deeds = kinds(receive(payer, rate, **told))
+    if deeds == ["Pay"]:
+        payer.settle()
+    return deeds
+
+
+def test_a_total_in_a_currency_allows_exactly_as_many_periods_as_it_is_worth() -> None:
+    payer = PayerSide(an_offer(), in_all(3))
+    assert [pay(payer) for _ in range(4)] == [["Pay"], ["Pay"], ["Pay"], []]
+    assert payer.state.problem == "0.03 EUR paid, 0.01 EUR asked, at most 0.03 EUR plus 0 % in total allowed"
+    assert payer.state.waits_for is Wait.MANDATE
+
+
+def test_a_total_is_held_against_a_price_in_its_currency_before_anything_is_asked_for() -> None:
+    payer = PayerSide(an_offer(currency="EUR", amount=1), in_all(2))
+    assert [pay(payer) for _ in range(3)] == [["Pay"], ["Pay"], ["asked first"]]
+    assert payer.state.phase is Phase.NEEDS_APPROVAL
+
+
+def test_every_payment_counts_with_the_rate_at_which_it_was_accepted() -> None:
+    """A bitcoin that has become dearer makes the same sat worth more."""
+    payer = PayerSide(an_offer(), in_all(4, minor=2))
+    twice = ExchangeRate("EUR", 20_000_000, NOW, "a test")
+    assert pay(payer) == ["Pay"]
+    assert pay(payer, twice) == ["Pay"]
+    assert payer.state.spent.worth is not None
+    assert payer.state.spent.worth.minor == 3
+    assert pay(payer, twice) == []
+
+
+def test_a_total_has_the_slippage_of_its_limit() -> None:
+    payer = PayerSide(an_offer(), in_all(100, minor=100, slippage=50_000))
+    assert pay(payer, amount=100 * PRICE) == ["Pay"]
+    assert pay(payer, amount=5 * PRICE) == ["Pay"]
+    assert pay(payer, amount=1001) == []
+
+
+def test_what_cannot_be_counted_is_not_paid_even_with_a_yes() -> None:
+    payer = PayerSide(an_offer(), in_all(1, minor=5))
+    payer.wake()
+    receive(payer, amount=2 * PRICE)
+    payer.step(Approved())
+    payer.wake()
+    assert kinds(receive(payer, None, "the source is down", amount=2 * PRICE)) == []
+    assert "there is no rate" in (payer.state.problem or "")
+    assert kinds(receive(payer, amount=2 * PRICE)) == ["Pay"]
+
+
+def test_a_total_in_another_currency_counts_from_when_it_was_set() -> None:
+    payer = PayerSide(an_offer(), in_all(2))
+    pay(payer)
+    payer.step(Amended(mandate={"fiat": FiatLimit("USD", 1, 0, 1)}))
+    assert payer.state.spent.worth is None
+    dollars = ExchangeRate("USD", 10_000_000, NOW, "a test")
+    assert pay(payer, dollars) == ["Pay"]
+    assert pay(payer, dollars) == []
+
+
+def test_a_total_that_is_amended_is_told_in_words() -> None:
+    payer = PayerSide(an_offer(), in_all(2))
+    told = only(payer.step(Amended(mandate={"fiat": FiatLimit("EUR", 1, 0, 9)})), Emit)
+    assert (told.data["old"], told.data["new"]) == (
+        "0.01 EUR plus 0 %, 0.02 EUR plus 0 % in total",
+        "0.01 EUR plus 0 %, 0.09 EUR plus 0 % in total",
+    )
+
+
+@given(st.lists(st.integers(1, 10**9), min_size=2, max_size=20), st.integers(1, 10**6))
+def test_the_agreed_price_fits_as_often_as_the_total_says_and_not_once_more(rates: list[int], price: int) -> None:
+    """Whatever the rates: each payment is the price, rounded up to the msat."""
+    fiat, spent = FiatLimit("EUR", price, 0, (len(rates) - 1) * price), Worth("EUR", 0)
+    for number, minor_per_btc in enumerate(rates, start=1):
+        rate = ExchangeRate("EUR", minor_per_btc, NOW, "a test")
+        spent = spent.plus(rate.worth(rate.msat(price)))
+        assert fiat.allows_in_all(spent) is (number < len(rates))
+        assert spent.minor == number * price

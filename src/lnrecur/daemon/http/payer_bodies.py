@@ -45,15 +45,16 @@ Via = Annotated[list[Address], Meta(max_length=VIA_MAX)]
 
 
 class FiatBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A limit per period in a currency, in its minor unit."""
+    """A limit per period in a currency, in its minor unit, and perhaps one in all."""
 
     currency: Currency
     max_per_period_minor: Count
     slippage_ppm: Slippage = SLIPPAGE_PPM
+    max_total_minor: Count | None = None
 
     def to_limit(self) -> FiatLimit:
         """The limit."""
-        return FiatLimit(self.currency, self.max_per_period_minor, self.slippage_ppm)
+        return FiatLimit(self.currency, self.max_per_period_minor, self.slippage_ppm, self.max_total_minor)
 
 
 class MandateBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

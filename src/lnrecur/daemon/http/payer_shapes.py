@@ -9,7 +9,7 @@ from lnrecur.bolt12.offer import Offer
 from lnrecur.daemon.http.shapes import Shape, at
 from lnrecur.ports import BookedPayment, Role
 from lnrecur.recurrence.habits import consequences
-from lnrecur.recurrence.mandate import Mandate
+from lnrecur.recurrence.mandate import FiatLimit, Mandate
 from lnrecur.recurrence.outbound_model import Outbound, Phase
 from lnrecur.recurrence.outbound_questions import question_of
 from lnrecur.recurrence.outbound_times import gives_up_at, next_window
@@ -31,7 +31,7 @@ def outbound_shape(state: Outbound, payer_id: Point) -> Shape:
     """A subscription that we pay, under this payer_id."""
     offer, terms = state.offer, state.terms
     waiting = state.phase is Phase.NEEDS_APPROVAL
-    question, new_offer = question_of(state), _new_offer(state)
+    question, new_offer, worth = question_of(state), _new_offer(state), state.spent.worth
     return {
         "id": state.recurrence_id.hex(),
         "role": Role.PAYER.value,
@@ -51,6 +51,7 @@ def outbound_shape(state: Outbound, payer_id: Point) -> Shape:
         "waived": state.waived,
         "missed_periods": max(0, state.missed_through - state.next_counter),
         "total_msat": state.paid_msat,
+        "total_worth": None if worth is None else {"currency": worth.currency, "amount_minor": worth.minor},
         "fees_msat": state.fees_msat,
         "waits_for": state.waits_for.value if waiting and state.waits_for is not None else None,
         "awaiting_msat": state.awaiting_msat if waiting else None,
@@ -123,9 +124,7 @@ def mandate_shape(mandate: Mandate) -> Shape:
     fiat = mandate.fiat
     return {
         "max_per_period_msat": mandate.max_per_period_msat,
-        "fiat": None
-        if fiat is None
-        else {"currency": fiat.currency, "max_per_period_minor": fiat.minor, "slippage_ppm": fiat.slippage_ppm},
+        "fiat": None if fiat is None else fiat_shape(fiat),
         "max_total_msat": mandate.max_total_msat,
         "max_payments": mandate.max_payments,
         "ends_at": at(mandate.ends_at),
@@ -134,6 +133,16 @@ def mandate_shape(mandate: Mandate) -> Shape:
         "fee_max_msat": mandate.fee_max_msat,
         "catch_up_max": mandate.catch_up_max,
         "purpose": mandate.purpose,
+    }
+
+
+def fiat_shape(fiat: FiatLimit) -> Shape:
+    """A limit in a currency."""
+    return {
+        "currency": fiat.currency,
+        "max_per_period_minor": fiat.minor,
+        "slippage_ppm": fiat.slippage_ppm,
+        "max_total_minor": fiat.total_minor,
     }
 
 

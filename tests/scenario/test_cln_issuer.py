@@ -4,6 +4,7 @@ The promises hold as everywhere: each counter is paid once and in order (P1), wi
 without an event (P3), and the books agree with what the issuer was paid (P6).
 """
 
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from helpers.rig import Death, IntentWatch, counters, events, live_through, outb
 from lnrecur.bolt12 import InvoiceRequest, Offer, Recurrence, TimeUnit
 from lnrecur.bolt12.codecs import Paywindow, RecurrenceBase
 from lnrecur.crypto.hashes import sha256
+from lnrecur.errors import UsageError
 from lnrecur.ports import FailureReason, SentState
 from lnrecur.recurrence.outbound_model import Missed, Phase, Terms, Wait
 from lnrecur.recurrence.outbound_terms import PayAt
@@ -333,3 +335,60 @@ async def test_a_price_above_the_mandate_is_never_asked_for() -> None:
         await rig.run_for(3600)
         assert issuer.requests == []
         assert outbound(alice, subscription).waits_for is Wait.MANDATE
+
+
+# --- everything at once ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("seed", range(8))
+async def test_whatever_people_and_machines_do_in_two_months_both_sides_know_of_the_same_payments(
+    seed: int, version: Version
+) -> None:
+    async with Rig(seed, faults=replace(BAD, loss=0.15)) as rig, ClnIssuerNode(rig, version) as issuer:
+        chance = random.Random(seed)
+        alice = await rig.join("alice")
+        offer = issuer.publish(replace(DAILY, base=RecurrenceBase(1, START - 3600)))
+        people = [subscribe(alice, offer, replace(EAGER, ask_if_price_differs=bool(n % 2))) for n in range(4)]
+        for _ in range(240):
+            await rig.run_for(chance.choice([600, 3600, 12 * 3600]))
+            whim(rig, alice, chance.choice(people), chance)
+            if chance.random() < 0.05:
+                rig.crash("alice")
+                await rig.run_for(chance.choice([60, 3 * 3600]))
+                await rig.restart("alice")
+        alice.money.forget_troubles()
+        await rig.run_for(2 * DAY)
+        for subscription in people:
+            booked = counters(alice, subscription)
+            assert booked == list(range(len(booked)))
+            assert issuer.paid_counters(offer, alice.keyring.payer(subscription).payer_id) == booked
+            state = outbound(alice, subscription)
+            assert state.paid_msat <= len(booked) * PRICE
+            if state.is_final:
+                names = {event.name for event in alice.manager.events() if event.subject == subscription}
+                assert names & {"subscription.missed", "subscription.cancelled", "subscription.ended",
+                                "subscription.given_up"}, "no silent end (P3)"  # fmt: skip
+        assert sum(len(counters(alice, subscription)) for subscription in people) > 8
+
+
+def whim(rig: Rig, alice: RigNode, subscription: RecurrenceId, chance: random.Random) -> None:
+    """Something that somebody does."""
+    state, roll = outbound(alice, subscription), chance.random()
+    if state.phase is Phase.NEEDS_APPROVAL and roll < 0.9:
+        alice.payer.approve(subscription)
+    elif state.phase is Phase.PAUSED and roll < 0.8:
+        alice.payer.resume(subscription)
+    elif roll < 0.05 and not state.is_final:
+        try:
+            alice.payer.pause(subscription)
+        except UsageError:
+            assert state.pause_asked or state.phase in (Phase.PAUSED, Phase.CANCELLING)
+    elif roll < 0.06 and not state.is_final:
+        alice.payer.cancel(subscription)
+    elif roll < 0.25:
+        alice.money.fail_next_payments(
+            chance.choice([1, 3]), reason=FailureReason.NO_ROUTE, retryable=chance.random() < 0.5
+        )
+    elif roll < 0.3:
+        alice.money.be_unavailable("pay", 2, after_acting=chance.random() < 0.5)

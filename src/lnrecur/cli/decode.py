@@ -23,6 +23,7 @@ from lnrecur.bolt12.request_fields import InvoiceRequestFields
 from lnrecur.cli.errors import EXIT_BAD_INPUT
 from lnrecur.cli.message_document import Document, message_document
 from lnrecur.cli.output import json_option, make_console, print_facts, print_json, print_table, printable
+from lnrecur.recurrence.habits import consequences
 from lnrecur.recurrence.words import (
     amount_in_words,
     duration_in_words,
@@ -118,6 +119,7 @@ def _show(console: Console, message: Message, document: Document) -> None:
     print_facts(console, "Who", _who(message))
     print_facts(console, "When", _when(message))
     _show_verdict(console, document)
+    _show_consequences(console, message)
     console.print()
     print_table(console, ("number", "field", "value"), _field_rows(message, document))
     hidden = len(document["fields"]) - _FIELDS_MAX
@@ -134,6 +136,15 @@ def _show_verdict(console: Console, document: Document) -> None:
         console.print(f"Signature {told}", style="green" if signature["valid"] else "bold red", soft_wrap=True)
     for warning in document["warnings"]:
         console.print(f"Warning: {warning['text']}", style="yellow", soft_wrap=True)
+
+
+def _show_consequences(console: Console, message: Message) -> None:
+    """What whoever subscribes to this offer should know of its payee's habits."""
+    mind = consequences(message) if isinstance(message, Offer) else ()
+    if mind:
+        console.print()
+    for told in mind:
+        console.print(f"Mind: {told}.", style="yellow", soft_wrap=True)
 
 
 def _asked(request: InvoiceRequestFields) -> Facts:

@@ -1,5 +1,6 @@
-"""What only some worlds have, broken on purpose: single payments, money nodes that cannot hold."""
+"""What only some worlds have, broken on purpose: single payments, money nodes that cannot hold, twins."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +14,11 @@ from lnrecur.recurrence.inbound_model import Inbound, PaymentClaimable, PaymentC
 from lnrecur.recurrence.inbound_model import Step as InboundStep
 from lnrecur.recurrence.outbound_model import Due, Outbound
 from lnrecur.recurrence.outbound_model import Step as OutboundStep
+from lnrecur.service.assembly import Parts
+from lnrecur.testing.simulator.deeds import TWIN
 from lnrecur.testing.simulator.faults import NONE
-from lnrecur.testing.simulator.plan import make_plan
+from lnrecur.testing.simulator.plan import Plan, make_plan
+from lnrecur.testing.simulator.promises import PromiseBroken
 from lnrecur.testing.simulator.scale import YEAR, Scale
 from lnrecur.values import Msat
 
@@ -95,9 +99,14 @@ def test_p6_a_single_payment_that_is_not_booked_is_noticed() -> None:
 # --- money nodes that cannot hold ------------------------------------------------------------------------------------
 
 
+def seed_where(has: Callable[[Plan], object], subscriptions: int) -> int:
+    """The first world that has something."""
+    return next(seed for seed in range(1, 100) if has(make_plan(Scale(seed, YEAR, subscriptions, NONE))))
+
+
 def seed_without_hold() -> int:
     """The first world whose merchant has such a node."""
-    return next(seed for seed in range(1, 100) if make_plan(Scale(seed, YEAR, 1, NONE)).cannot_hold)
+    return seed_where(lambda plan: plan.cannot_hold, 1)
 
 
 def test_p6_a_payee_that_books_only_what_it_has_reserved_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,3 +133,76 @@ def test_p1_and_p6_look_at_what_is_owed_back() -> None:
     holds, cannot = 1, seed_without_hold()
     assert "owes back" in breach_of("P1", seed=holds, before=store_of(OwesAll, "merchant")).told
     assert "have settled" in breach_of("P6", seed=cannot, before=store_of(OwesAll, "merchant")).told
+
+
+# --- twins -----------------------------------------------------------------------------------------------------------
+
+SUBSCRIPTIONS = 6
+
+
+def breach_among_twins(promise: str, **more: Any) -> PromiseBroken:
+    """The breach in the first world of six in which somebody has a second daemon."""
+    seed = seed_where(lambda plan: plan.with_twins, SUBSCRIPTIONS)
+    breach = breach_of(promise, seed=seed, subscriptions=SUBSCRIPTIONS, years=2.0, **more)
+    assert breach.subscription is not None
+    return breach
+
+
+def sells_to_the_second_too(step: Any) -> Any:
+    def broken(state: Inbound, event: Any, now: Any) -> InboundStep:
+        if isinstance(event, RequestArrived) and event.request.counter == state.next_counter - 1:
+            before = replace(state, next_counter=state.next_counter - 1, open_invoice=None)
+            return InboundStep(state, step(before, event, now).effects)
+        if isinstance(event, PaymentClaimable) and (event.context.counter or 0) < state.next_counter:
+            return InboundStep(state, (Claim(event.context.payment_hash, event.context.preimage),))
+        return step(state, event, now)  # type: ignore[no-any-return]
+
+    return broken
+
+
+def test_p1_a_payee_that_takes_a_period_from_both_twins_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    break_step(monkeypatch, inbound, sells_to_the_second_too)
+    breach = breach_among_twins("P1")
+    assert "second payment" in breach.told
+    assert breach.subscription is not None
+    assert len(breach.subscription.holders) == 2
+
+
+def test_p3_a_twin_that_adopts_in_silence_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(step: Any) -> Any:
+        def broken(state: Outbound, event: Any, now: Any) -> OutboundStep:
+            taken = step(state, event, now)
+            told = [one for one in taken.effects if getattr(one, "name", None) != "subscription.adopted"]
+            return OutboundStep(taken.state, tuple(told))
+
+        return broken
+
+    break_step(monkeypatch, outbound, silent)
+    assert "no event says how" in breach_among_twins("P3").told
+
+
+class KeepsNoBooks(Broken):
+    def commit_outbound(self, change: Change[Outbound]) -> Any:
+        return self.inner.commit_outbound(replace(change, bookings=()))
+
+
+def of_twins(kind: type[Broken]) -> Callable[[str, Parts], Parts]:
+    """Breaks the stores of second daemons."""
+
+    def dress(name: str, parts: Parts) -> Parts:
+        return replace(parts, manager=kind(parts.manager)) if name.endswith(TWIN) else parts  # type: ignore[arg-type]
+
+    return dress
+
+
+class ForgetsTheLog(Broken):
+    def events(self, *args: Any) -> Any:
+        return [replace(event, sequence=1) for event in self.inner.events(*args)]
+
+
+def test_p5_a_twin_whose_log_begins_anew_is_noticed() -> None:
+    assert "log" in breach_among_twins("P5", behind=of_twins(ForgetsTheLog)).told
+
+
+def test_p6_a_twin_that_does_not_book_what_it_pays_is_noticed() -> None:
+    breach_among_twins("P6", before=of_twins(KeepsNoBooks))

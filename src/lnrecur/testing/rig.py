@@ -178,8 +178,9 @@ class Rig:
             open_manager: opens its store, at every start anew; without it, one in memory lives as long as the rig.
             dress: a last change to the parts of each life: wrap one to watch it, or to break it.
             opening_balance_msat: its play money.
-            twin_of: a node whose seed it was restored from, together with a copy of its store as it is now. Only its
-                name towards peers is another one: nobody on this network can have two places.
+            twin_of: a node whose seed it was restored from, together with a copy of its store as it is now, or with
+                what `open_manager` opens. Only its name towards peers is another one: nobody on this network can have
+                two places.
             shares_money: whether a twin moves money by the same money node, or by one of its own.
             can_hold: whether its money node lets payments wait to be claimed.
 
@@ -194,10 +195,7 @@ class Rig:
         if twin_of is not None:
             first = self.nodes[twin_of]
             keyring = replace(first.keyring, identity=keyring.identity, money=keyring.money)
-            copied = deepcopy(first.manager)
-            if isinstance(copied, MemoryRecurrenceManager):
-                copied.forget_owner()
-            open_manager = open_manager or (lambda: copied)
+            open_manager = open_manager or _copier(first.manager)
             account = first.account if shares_money else None
         if account is None:
             account = MemoryMoneyNode(
@@ -323,6 +321,14 @@ class Rig:
             ended = self._ended.pop()
             if any(node.running is ended for node in self.nodes.values()):  # what was crashed may end as it likes
                 ended.result()
+
+
+def _copier(manager: RecurrenceManager) -> Callable[[], RecurrenceManager]:
+    """Answers one copy of a store as it is now, again and again."""
+    copied = deepcopy(manager)
+    if isinstance(copied, MemoryRecurrenceManager):
+        copied.forget_owner()
+    return lambda: copied
 
 
 def keyring_of(seed: int, name: str) -> Keyring:

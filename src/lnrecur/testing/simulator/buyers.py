@@ -14,7 +14,7 @@ from lnrecur.testing.rig import Rig
 from lnrecur.testing.simulator.deeds import Deed, DeedKind
 from lnrecur.testing.simulator.facts import Facts, Subscription
 from lnrecur.testing.simulator.market import LATER_S, At, Market
-from lnrecur.testing.simulator.plan import Plan, purchase_mandate, purchases_of
+from lnrecur.testing.simulator.plan import Plan, person_behind, purchase_mandate, purchases_of
 from lnrecur.testing.simulator.power import PowerCut
 from lnrecur.testing.simulator.promises import Commit
 from lnrecur.testing.simulator.witness import Witness
@@ -61,6 +61,8 @@ class Buyers:
         state = commit.after
         if commit.role is not Role.PAYER or not isinstance(state, Outbound) or not state.one_off:
             return
+        if person_behind(commit.node) != commit.node:
+            return  # a twin
         if commit.before is None:
             self._ordered(commit.node, state)
         if state.is_final and (commit.before is None or not commit.before.is_final):

@@ -5,9 +5,13 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from lnrecur.testing.simulator.scale import DAY, HOUR, MINUTE, YEAR, Scale
 from lnrecur.testing.simulator.wares import OFFERS_PER_MERCHANT
+
+TWIN: Final = "'s twin"
+"""Ends the name of a person's second daemon."""
 
 
 class DeedKind(StrEnum):
@@ -27,6 +31,7 @@ class DeedKind(StrEnum):
     WAIVE = "period waived"
     EXPEL = "subscription ended"
     BUY = "single payment"
+    TWIN = "second daemon"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ def deeds_of(scale: Scale, node: str) -> list[Deed]:
         DeedKind.PAUSE: (0.2 if merchant else 0.0, 0, OFFERS_PER_MERCHANT - 1),
         DeedKind.WAIVE: (2.0 if merchant else 0.0, 0, 10**6),
         DeedKind.EXPEL: (0.2 if merchant else 0.0, 0, 10**6),
-        DeedKind.BUY: (0.0 if merchant else 1.0, 0, 10**6),
+        DeedKind.BUY: (0.0 if merchant or node.endswith(TWIN) else 1.0, 0, 10**6),
     }
     found = []
     for kind, (rate, least, most) in rates.items():

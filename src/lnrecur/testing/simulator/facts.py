@@ -48,6 +48,11 @@ class Subscription:
     settled: dict[int, PaymentHash] = field(default_factory=dict)
     """What the money nodes say was paid, by counter."""
     settled_msat: Msat = Msat(0)  # noqa: RUF009 - a NewType of an int
+    holders: list[str] = field(init=False)
+    """The daemons that pay it: the person's, and its twin, if that knows of it."""
+
+    def __post_init__(self) -> None:
+        self.holders = [self.person]
 
     @property
     def payee_subject(self) -> bytes:

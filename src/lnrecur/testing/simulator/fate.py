@@ -58,7 +58,9 @@ class Fate:
             self._rig.nodes[name].money.repeat_receipts(2)
 
     def strike(self, deed: Deed) -> None:
-        """Let it happen, and see to its end."""
+        """Let it happen, and see to its end; to a twin that is not there yet nothing happens."""
+        if deed.node not in self._rig.nodes:
+            return
         node, now = self._rig.nodes[deed.node], self._rig.clock.now()
         self._strikes += 1
         self._counts[_COUNTED[deed.kind]] += 1

@@ -16,7 +16,7 @@ from lnrecur.testing.rig import START
 from lnrecur.testing.simulator.deeds import Deed
 from lnrecur.testing.simulator.facts import Subscription
 from lnrecur.testing.simulator.faults import FaultLevels
-from lnrecur.testing.simulator.plan import Plan, person_of
+from lnrecur.testing.simulator.plan import Plan, person_behind, person_of
 from lnrecur.testing.simulator.world import CALM_S, WHOLE, Breakage, Outcome, World
 
 T = TypeVar("T")
@@ -126,7 +126,7 @@ def _only(plan: Plan, slots: Sequence[int]) -> Plan:
     """The plan with these slots, and what happens to those who are left."""
     arrivals = tuple(arrival for arrival in plan.arrivals if arrival[0] in slots)
     people = {person_of(slot) for slot, _ in arrivals}
-    deeds = tuple(deed for deed in plan.deeds if deed.node in people or deed.node.startswith("merchant"))
+    deeds = tuple(deed for deed in plan.deeds if person_behind(deed.node) in people or deed.node.startswith("merchant"))
     return replace(plan, arrivals=arrivals, deeds=deeds)
 
 
@@ -144,7 +144,9 @@ def _traced(plan: Plan, outcome: Outcome, breakage: Breakage) -> Outcome:
     known = None if outcome.breach is None else outcome.breach.subscription
 
     def wanted(node: str, slots: tuple[int, ...]) -> bool:
-        return known is None or known.slot in slots or (not slots and node in ("world", known.person, known.merchant))
+        if known is None or known.slot in slots:
+            return True
+        return not slots and person_behind(node) in ("world", known.person, known.merchant)
 
     traced = asyncio.run(World(plan, wanted=wanted, breakage=breakage).run())
     del traced.lines[:-_TRACE_LINES_MAX]

@@ -78,6 +78,8 @@ class People:
         if before is None:
             self._subscribed(commit.node, state)
         way, known = self._ways[commit.subject], self._facts.subscriptions[commit.subject]
+        if commit.node != known.person:
+            return  # a twin: nobody looks at what it says
         now = self._rig.clock.now()
         asked_before = before is not None and before.phase is Phase.NEEDS_APPROVAL
         if state.phase is Phase.NEEDS_APPROVAL and not asked_before and way.approve_after is not None:

@@ -18,7 +18,7 @@ from lnrecur.recurrence.retry import (
     PAYMENT_RETRY,
     REQUEST_RETRY,
 )
-from lnrecur.testing.simulator.deeds import Deed, deeds_of
+from lnrecur.testing.simulator.deeds import TWIN, Deed, DeedKind, deeds_of
 from lnrecur.testing.simulator.scale import DAY, MINUTE, YEAR, Scale
 from lnrecur.testing.simulator.wares import (
     OFFER_WEIGHTS,
@@ -30,6 +30,8 @@ from lnrecur.testing.simulator.wares import (
 )
 from lnrecur.values import Msat, UnixSeconds
 
+_HAS_TWIN: Final = 0.08
+"""The chance of a person to have a second daemon some day."""
 _CANNOT_HOLD: Final = 0.2
 """The chance of a merchant to have a money node that cannot hold payments."""
 _SUBSCRIPTIONS_PER_MERCHANT: Final = 40
@@ -76,6 +78,8 @@ class Plan:
     """What can be bought once, of each merchant one."""
     cannot_hold: frozenset[str]
     """Merchants whose money nodes settle every payment at once."""
+    with_twins: frozenset[str]
+    """People who come to have a second daemon of the same seed."""
     deeds: tuple[Deed, ...]
 
     @property
@@ -112,15 +116,37 @@ def make_plan(scale: Scale) -> Plan:
             for merchant in merchants
             if random.Random(f"{scale.seed}/hold/{merchant}").random() < _CANNOT_HOLD  # noqa: S311 - no secrets
         ),
+        frozenset(),
         (),
     )
-    deeds = [deed for name in plan.nodes for deed in deeds_of(scale, name)]
+    twins = {name: twin for name in plan.nodes if (twin := _twin(scale, name)) is not None}
+    plan = replace(plan, with_twins=frozenset(twins))
+    nodes = [*plan.nodes, *map(twin_of, twins)]
+    deeds = [*twins.values(), *(deed for name in nodes for deed in deeds_of(scale, name))]
     return replace(plan, deeds=tuple(sorted(deeds, key=lambda deed: deed.at)))
 
 
 def person_of(slot: int) -> str:
     """Who holds a subscription, or makes single payments: every third person holds two subscriptions."""
     return f"person {slot * 3 // 4 + 1}" if slot >= 0 else f"person {-slot}"
+
+
+def twin_of(person: str) -> str:
+    """What the second daemon of a person is called."""
+    return f"{person}{TWIN}"
+
+
+def person_behind(node: str) -> str:
+    """Whose daemon this is, be it the first or the second."""
+    return node.removesuffix(TWIN)
+
+
+def _twin(scale: Scale, name: str) -> Deed | None:
+    """When a person gets a second daemon, if ever; `number`: whether both use one money node."""
+    chance = random.Random(f"{scale.seed}/twin/{name}")  # noqa: S311 - no secrets
+    if not name.startswith("person") or chance.random() >= _HAS_TWIN:
+        return None
+    return Deed(int(scale.seconds * chance.uniform(0.05, 0.6)), DeedKind.TWIN, name, int(chance.random() < 0.5))
 
 
 def purchases_of(person: str) -> int:
@@ -150,7 +176,7 @@ def subscription_plan(plan: Plan, offers: list[OfferPlan], slot: int, generation
     assert offer.terms.amount is not None  # all of ours have a price
     length = PERIODS[at % OFFERS_PER_MERCHANT][1]
     asked = chance.random() < 0.15
-    return SubscriptionPlan(
+    made = SubscriptionPlan(
         slot=slot,
         generation=generation,
         person=person_of(slot),
@@ -177,6 +203,17 @@ def subscription_plan(plan: Plan, offers: list[OfferPlan], slot: int, generation
         declines=chance.random() < 0.25,
         back_after=int(chance.expovariate(1 / (10 * DAY))),
     )
+    return _for_two(made) if made.person in plan.with_twins else made
+
+
+def _for_two(made: SubscriptionPlan) -> SubscriptionPlan:
+    """What two daemons can do who do not know of each other: no limits over all payments, and nothing said to one only.
+
+    A cancel may be said to one: the payee tells the other.
+    """
+    mandate = replace(made.mandate, max_total_msat=None, max_payments=None)
+    terms = replace(made.terms, trigger=Trigger.AUTOMATIC)
+    return replace(made, mandate=mandate, terms=terms, approve_after=None, pause_after=None, amend_after=None)
 
 
 def _mandate(chance: random.Random, price: int, currency: str | None, length: int, now: int) -> Mandate:

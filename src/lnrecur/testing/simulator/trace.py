@@ -9,7 +9,7 @@ from typing import Any
 
 from lnrecur.ports import StoredEvent
 from lnrecur.recurrence.effects import Book, Fact
-from lnrecur.testing.simulator.plan import person_of
+from lnrecur.testing.simulator.plan import person_behind, person_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,9 @@ class About:
 
     def __call__(self, node: str, slots: tuple[int, ...]) -> bool:
         """See `Wanted`."""
-        return self.slot in slots or (not slots and (node == person_of(self.slot) or node.startswith("merchant")))
+        if slots:
+            return self.slot in slots
+        return person_behind(node) == person_of(self.slot) or node.startswith("merchant")
 
 
 class Trace:

@@ -62,6 +62,11 @@ class Witness:
         manager = cast(RecurrenceManager, _WatchedStore(parts.manager, self, name))
         return replace(parts, manager=manager, node=cast(MoneyNode, _WatchedMoney(parts.node, self, name)))
 
+    def copied(self, node: str, twin: str) -> None:
+        """A second daemon begins with the books of a first."""
+        self._read[twin] = self._read.get(node, 0)
+        self.tell("copied", node, twin)
+
     def tell(self, what: str, *args: Any) -> None:
         """Show something to every promise; the first breach counts."""
         for heard in self._minded.get(what) or self._minding(what):

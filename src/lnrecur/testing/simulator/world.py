@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable
@@ -18,15 +17,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from lnrecur.adapters.store import open_sqlite_manager
 from lnrecur.errors import UsageError
-from lnrecur.ports import RecurrenceManager
 from lnrecur.service.assembly import Parts
 from lnrecur.testing.network import Faults
 from lnrecur.testing.rig import START, Rig
+from lnrecur.testing.simulator.books import BooksOnDisk
 from lnrecur.testing.simulator.buyers import Buyers
 from lnrecur.testing.simulator.currency import SimulatedRates
-from lnrecur.testing.simulator.deeds import Deed
+from lnrecur.testing.simulator.deeds import Deed, DeedKind
 from lnrecur.testing.simulator.facts import Facts, Subscription
 from lnrecur.testing.simulator.fate import Fate
 from lnrecur.testing.simulator.market import Market
@@ -36,6 +34,7 @@ from lnrecur.testing.simulator.power import PowerCut
 from lnrecur.testing.simulator.promises import PROMISES, Promise, PromiseBroken
 from lnrecur.testing.simulator.scale import DAY
 from lnrecur.testing.simulator.trace import Line, Trace, Wanted
+from lnrecur.testing.simulator.twins import Twins
 from lnrecur.testing.simulator.witness import Witness
 from lnrecur.values import Msat
 
@@ -147,27 +146,19 @@ class World:
         self._market = Market(self.plan, rig, self._witness, self.at, self.counts)
         people = (self.plan, rig, self._facts, self._witness, self._market, self.at, self.counts)
         self._people, self._buyers = People(*people), Buyers(*people)
+        self._twins = Twins(rig, self._facts, self._witness, self.at, self.counts, self._join_twin)
         self._facts.cannot_hold |= self.plan.cannot_hold
 
     async def _live(self, cleanup: ExitStack) -> None:
-        scale = self.plan.scale
+        self._books = BooksOnDisk(cleanup) if self.plan.scale.on_disk else None
         for name in self.plan.nodes:
-            store = _store(cleanup) if scale.on_disk else None
-            await self._rig.join(
-                name,
-                open_manager=store,
-                dress=self._dresser(name),
-                opening_balance_msat=_OPENING_MSAT,
-                can_hold=name not in self.plan.cannot_hold,
-            )
-            self._facts.up_since[name] = self._rig.clock.now()
-            self._fate.character(name, scale.seed, scale.faults.repeated_receipts)
+            await self._join(name, can_hold=name not in self.plan.cannot_hold)
         self._market.open()
         for deed in self.plan.deeds:
             self.at(START + deed.at, self._doer(deed))
         for slot, at in self.plan.arrivals:
             self.at(START + at, lambda slot=slot: self._people.arrive(slot))  # type: ignore[misc]
-        end = START + scale.seconds
+        end = START + self.plan.scale.seconds
         await self._pass_until(end)
         await self._fate.end_all()
         await self._rig.run_until(end + CALM_S)
@@ -175,10 +166,28 @@ class World:
         self._witness.raise_breach()
         self._progress(self._standing(1.0))
 
+    async def _join(self, name: str, **more: Any) -> None:
+        """A node begins to take part."""
+        scale = self.plan.scale
+        store = None if self._books is None else self._books.of(name)
+        dress = self._dresser(name)
+        await self._rig.join(name, open_manager=store, dress=dress, opening_balance_msat=_OPENING_MSAT, **more)
+        self._facts.up_since[name] = self._rig.clock.now()
+        self._fate.character(name, scale.seed, scale.faults.repeated_receipts)
+
+    async def _join_twin(self, twin: str, person: str, shares_money: bool) -> None:
+        if self._books is not None:
+            self._books.copy(person, twin)
+        await self._join(twin, twin_of=person, shares_money=shares_money)
+
     def _doer(self, deed: Deed) -> Callable[[], object]:
-        does = self._buyers.do if deed.kind in self._buyers.kinds else self._market.do
-        does = self._fate.strike if deed.kind in self._fate.kinds else does
-        return lambda: does(deed)
+        does: dict[DeedKind, Callable[[Deed], object]] = {
+            **dict.fromkeys(DeedKind, self._market.do),
+            **dict.fromkeys(self._fate.kinds, self._fate.strike),
+            **dict.fromkeys(self._buyers.kinds, self._buyers.do),
+            **dict.fromkeys(self._twins.kinds, self._twins.do),
+        }
+        return lambda: does[deed.kind](deed)
 
     def _dresser(self, name: str) -> Callable[[Parts], Parts]:
         power = self._fate.supply(name)
@@ -218,20 +227,6 @@ class World:
 
     def _standing(self, share: float) -> Standing:
         return Standing(share, self.counts["subscriptions"], len(self._facts.settlements))
-
-
-def _store(cleanup: ExitStack) -> Callable[[], RecurrenceManager]:
-    """Opens a node's books on SQLite, at every start anew; what the life before held open is given back."""
-    folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lnrecur-simulate-")))
-    last = cleanup.enter_context(ExitStack())
-
-    def open_anew() -> RecurrenceManager:
-        last.close()
-        manager = open_sqlite_manager(folder / "lnrecur.sqlite")
-        last.callback(manager.close)
-        return manager
-
-    return open_anew
 
 
 def _bug(bug: Exception) -> PromiseBroken:

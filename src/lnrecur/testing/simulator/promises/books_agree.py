@@ -58,7 +58,10 @@ class BooksAgree(Promise):
             if payment_hash != settlement.payment_hash:
                 told = f"counter {settlement.counter} is paid, and the {min(lacking)} has not booked {counter} yet"
                 self.broken(told, known)
-        unbooked.setdefault(settlement.payment_hash, (settlement.counter, {Role.PAYER, Role.PAYEE}))
+        both = (
+            {Role.PAYER, Role.PAYEE} if len(known.holders) == 1 else {Role.PAYEE}
+        )  # a twin pays what the other booked
+        unbooked.setdefault(settlement.payment_hash, (settlement.counter, both))
 
     def quiet(self) -> None:
         """Everything that settled is in both books, and nothing else is."""
@@ -66,11 +69,14 @@ class BooksAgree(Promise):
             truth = {
                 (counter, hash_, self.facts.settlements[hash_].amount_msat) for counter, hash_ in known.settled.items()
             }
-            sides = ((Role.PAYER, known.person, known.recurrence_id), (Role.PAYEE, known.merchant, known.payee_subject))
-            for role, node, subject in sides:
-                lines = [payment.booking for payment in self.facts.stores[node].payments(subject)]
-                booked = {(line.counter, line.payment_hash, line.amount_msat) for line in lines}
-                if booked != truth or len(lines) != len(truth):
+            for role, nodes, subject in (
+                (Role.PAYER, known.holders, known.recurrence_id),
+                (Role.PAYEE, [known.merchant], known.payee_subject),
+            ):
+                books = [self.facts.stores[node].payments(subject) for node in nodes]
+                lines = [[_line(payment.booking) for payment in book] for book in books]
+                booked = set().union(*lines)
+                if booked != truth or any(len(book) != len(set(book)) for book in lines):
                     missing = sorted(line[0] for line in truth - booked)
                     surplus = sorted(line[0] for line in booked - truth)
                     told = f"the {role}'s books lack counters {missing} and have {surplus} too much"
@@ -78,18 +84,27 @@ class BooksAgree(Promise):
             self._check_sums(known)
 
     def _check_sums(self, known: Subscription) -> None:
-        payer = self.facts.stores[known.person].outbound(known.recurrence_id)
         payee = self.facts.stores[known.merchant].inbound(known.offer.offer_id, known.payer_id)
-        paid = (0, 0) if payer is None else (payer.state.payments, payer.state.paid_msat)
         received = (0, 0) if payee is None else (payee.state.payments, payee.state.received_msat)
-        truth = (len(known.settled), known.settled_msat)
-        surplus = self._surplus(known)
+        truth, surplus = (len(known.settled), known.settled_msat), self._surplus(known)
         received = (received[0] + len(surplus), received[1] + sum(surplus))
-        if not paid == received == truth:
-            told = f"payments and msat are {paid} to the payer, {received} to the payee"
-            self.broken(f"{told}, and {truth} have settled", known)
+        for node in known.holders:
+            payer = self.facts.stores[node].outbound(known.recurrence_id)
+            paid = (0, 0) if payer is None else (payer.state.payments, payer.state.paid_msat)
+            if len(known.holders) > 1:  # each has paid what stands in its own books
+                lines = [payment.booking for payment in self.facts.stores[node].payments(known.recurrence_id)]
+                mine = (len(lines), sum(line.amount_msat for line in lines))
+            else:
+                mine = truth
+            if paid != mine or received != truth:
+                told = f"payments and msat are {paid} to {node} and {received} to the payee"
+                self.broken(f"{told}, and {mine} of {truth} have settled", known)
 
     def _surplus(self, known: Subscription) -> list[Msat]:
         """What the payee has booked as owed back: it had settled before anybody could ask whether it was wanted."""
         booked = (payment.booking for payment in self.facts.stores[known.merchant].payments(known.payee_subject))
         return [line.amount_msat for line in booked if line.surplus]
+
+
+def _line(booking: Book) -> tuple[int, PaymentHash, Msat]:
+    return booking.counter, booking.payment_hash, booking.amount_msat

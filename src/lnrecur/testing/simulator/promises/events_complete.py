@@ -44,6 +44,11 @@ class EventsComplete(Promise):
             told = ", ".join(name for name, _ in written) or "nothing"
             self.broken(f"{commit.node} told {[name for name, _ in emitted]}, its log says {told}", known)
 
+    def copied(self, node: str, twin: str) -> None:
+        """The second daemon's log begins as the first one's."""
+        if node in self._consumers:
+            self._consumers[twin] = self._consumers[node].of(twin)
+
     def restarted(self, node: str) -> None:
         """The consumer begins again where it last stored its cursor."""
         consumer = self._consumers.get(node)
@@ -65,6 +70,12 @@ class _Consumer:
         """What each event was, by its id, as a hash."""
         self._sequences: dict[bytes, int] = {}
         self.saved = 0
+
+    def of(self, twin: str) -> _Consumer:
+        """A consumer of a copy of the log, who has read as far."""
+        other = _Consumer(self._promise, twin)
+        other._seen, other._sequences, other.saved = [*self._seen], {**self._sequences}, self.saved
+        return other
 
     def take(self, event: StoredEvent) -> None:
         """The next event."""

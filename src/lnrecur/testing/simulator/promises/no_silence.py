@@ -39,6 +39,7 @@ class _Period:
     """A period that one of the two sides has to account for."""
 
     role: Role
+    node: str
     known: Subscription
     counter: int
 
@@ -57,7 +58,7 @@ class NoSilence(Promise):
         super().__init__(facts)
         self._deadlines: list[tuple[int, int, _Period]] = []
         self._order = count()
-        self._told: set[tuple[bytes, int]] = set()
+        self._told: set[tuple[str, bytes, int]] = set()
 
     def committed(self, commit: Commit) -> None:
         """Every counter that is left behind, and every end, has its event in the same transaction."""
@@ -73,11 +74,11 @@ class NoSilence(Promise):
             self.broken(f"{commit.node} has ended it ({commit.after.phase}), and no event says so", known)
         for event in commit.change.events:
             if event.name in LOST and isinstance(lost := event.data.get("counter"), int):
-                self._told.add((commit.subject, lost))
+                self._told.add((commit.node, commit.subject, lost))
         if known is not None and commit.after.next_counter > before:
-            self._expect(commit.role, known, commit.after)
+            self._expect(commit.role, commit.node, known, commit.after)
 
-    def _expect(self, role: Role, known: Subscription, state: Inbound | Outbound) -> None:
+    def _expect(self, role: Role, node: str, known: Subscription, state: Inbound | Outbound) -> None:
         """The period to be paid next: look at it when its window has closed, on this side."""
         if state.basetime is None or state.is_final or known.recurrence is None:
             return
@@ -88,7 +89,7 @@ class NoSilence(Promise):
             return
         closes = pay_window(known.recurrence, state.basetime, index).closes
         if closes < END_OF_TIME:
-            self._look_again(_Period(role, known, state.next_counter), closes + GRACE_S)
+            self._look_again(_Period(role, node, known, state.next_counter), closes + GRACE_S)
 
     def _look_again(self, period: _Period, at: int) -> None:
         heapq.heappush(self._deadlines, (at, next(self._order), period))
@@ -102,34 +103,34 @@ class NoSilence(Promise):
     def quiet(self) -> None:
         """Nobody waits for the end of a single payment any more."""
         for known in self.facts.all():
-            state = self._state(_Period(Role.PAYER, known, 0), known.person) if known.one_off else None
-            if state is not None and not state.is_final:
-                self.broken(f"a single payment has come to no end ({state.phase})", known)
+            for node in known.holders if known.one_off else ():
+                state = self._state(_Period(Role.PAYER, node, known, 0))
+                if not state.is_final:
+                    self.broken(f"a single payment has come to no end at {node} ({state.phase})", known)
 
     def _check(self, period: _Period) -> None:
-        facts, known, counter = self.facts, period.known, period.counter
-        node = known.person if period.role is Role.PAYER else known.merchant
+        facts, node, known, counter = self.facts, period.node, period.known, period.counter
         up_since = facts.up_since.get(node)
         if up_since is None or facts.now < up_since + GRACE_S:
             self._look_again(period, (facts.now if up_since is None else up_since) + GRACE_S)
             return
-        state = self._state(period, node)
-        if state.is_final or state.next_counter > counter or (period.subject, counter) in self._told:
+        state = self._state(period)
+        if state.is_final or state.next_counter > counter or (node, period.subject, counter) in self._told:
             return  # an end, and a counter that is left behind, have their events: see `committed`
         if _is_excused(state):
             self._look_again(period, facts.now + 24 * 3600)
             return
         self.broken(f"the window of period {counter} has closed; {node} says nothing ({state.phase})", known)
 
-    def _state(self, period: _Period, node: str) -> Inbound | Outbound:
-        store, known = self.facts.stores[node], period.known
+    def _state(self, period: _Period) -> Inbound | Outbound:
+        store, known = self.facts.stores[period.node], period.known
         found = (
             store.outbound(known.recurrence_id)
             if period.role is Role.PAYER
             else store.inbound(known.offer.offer_id, known.payer_id)
         )
         if found is None:
-            self.broken(f"{node} has forgotten it", known)
+            self.broken(f"{period.node} has forgotten it", known)
         return found.state
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lnrecur.ports import Role
 from lnrecur.testing.simulator.facts import Facts, Settlement
 from lnrecur.testing.simulator.promises.promise import Commit, Promise
 from lnrecur.values import Point
@@ -17,7 +16,7 @@ class OnePayment(Promise):
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self._paid: set[tuple[bytes, Point, int | None]] = set()
-        self._booked: set[tuple[Role, bytes, int]] = set()
+        self._booked: set[tuple[str, bytes, int]] = set()
 
     def settled(self, settlement: Settlement) -> None:
         """No second payment may reach anybody for one counter."""
@@ -32,7 +31,7 @@ class OnePayment(Promise):
         """No second line may enter the books; and no surplus, unless the money node cannot hold what is not wanted."""
         for booking in commit.change.bookings:
             known = self.facts.subscriptions.get(commit.subject)
-            once = (commit.role, commit.subject, booking.counter)
+            once = (commit.node, commit.subject, booking.counter)
             if booking.surplus and commit.node not in self.facts.cannot_hold:
                 told = f"{commit.node} has taken a payment that it owes back, {booking.payment_hash.hex()}"
                 self.broken(told, known)
@@ -40,3 +39,7 @@ class OnePayment(Promise):
                 told = f"{commit.node} has booked counter {booking.counter} twice, with {booking.payment_hash.hex()}"
                 self.broken(told, known)
             self._booked.add(once)
+
+    def copied(self, node: str, twin: str) -> None:
+        """What the first has booked, the second has too."""
+        self._booked |= {(twin, subject, counter) for booker, subject, counter in self._booked if booker == node}

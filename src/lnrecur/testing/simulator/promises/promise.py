@@ -81,6 +81,9 @@ class Promise:
     def settled(self, settlement: Settlement) -> None:
         """A payment has reached its payee for good."""
 
+    def copied(self, node: str, twin: str) -> None:
+        """A second daemon begins, with the books of a first as they are."""
+
     def restarted(self, node: str) -> None:
         """A node is back."""
 

@@ -49,10 +49,13 @@ async def test_a_path_begins_at_a_peer_on_its_own_terms(node: StandIn) -> None:
     ]
 
 
-async def test_no_more_can_come_in_than_the_peer_has(node: StandIn) -> None:
-    open_with(node.network, node, PEER, (0, 20_000_000))
+@pytest.mark.parametrize(("has", "told"), [(20_000_000, 16_777_216), (16_777_216, 16_777_216), (1, 1)])
+async def test_no_more_can_come_in_than_the_peer_has_and_payers_do_not_learn_how_much(
+    node: StandIn, has: int, told: int
+) -> None:
+    open_with(node.network, node, PEER, (0, has))
     [edge] = await edges(node)
-    assert edge.htlc_maximum_msat == 20_000_000
+    assert edge.htlc_maximum_msat == told
 
 
 async def test_a_channel_that_is_not_announced_goes_by_the_alias_of_the_peer(node: StandIn) -> None:
@@ -71,7 +74,7 @@ async def test_peers_that_cannot_lead_a_payment_here_are_left_out(node: StandIn)
 
 
 async def test_those_that_can_bring_the_most_come_first(node: StandIn) -> None:
-    small, large, middle = (open_with(node.network, node, PEER, (0, each)) for each in (1_000, 9_000_000, 5_000_000))
+    small, large, middle = (open_with(node.network, node, PEER, (0, each)) for each in (2_000, 9_000_000, 5_000_000))
     assert [edge.short_channel_id for edge in await edges(node)] == [parse_scid(x) for x in (large, middle, small)]
 
 

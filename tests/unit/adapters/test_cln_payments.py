@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cln_pair import HASH, NOW, PREIMAGE, PRICE, Two, eventually, two
 
 from helpers.lni import signed_invoice
-from lnrecur.adapters.nodes.cln import ClnRefused, ClnUnavailable, Trouble, payments
+from lnrecur.adapters.nodes.cln import ClnNode, ClnRefused, ClnUnavailable, Trouble, payments
 from lnrecur.adapters.nodes.cln.failures import reason_of
 from lnrecur.adapters.nodes.cln.notes import KEPT_S, Kind, Notes
 from lnrecur.adapters.nodes.cln.payments import LATE_S, RETRY_S
@@ -21,7 +23,7 @@ from lnrecur.bolt12.codecs import Paywindow, RecurrenceField
 from lnrecur.bolt12.fields import Dialect
 from lnrecur.bolt12.invoice import Invoice
 from lnrecur.ports import FailureReason, PayOrder, Rejected, Sent, SentState
-from lnrecur.values import ZERO_MSAT, Msat, PaymentHash, UnixSeconds
+from lnrecur.values import REGTEST, ZERO_MSAT, Msat, PaymentHash, UnixSeconds
 
 SUCCEEDED = Sent(SentState.SUCCEEDED, PREIMAGE, ZERO_MSAT)
 
@@ -310,3 +312,51 @@ WORDS = [
 @pytest.mark.parametrize(("code", "message", "reason", "retryable"), WORDS)
 def test_the_words_of_xpay_in_ours(code: int, message: str, reason: FailureReason, retryable: bool) -> None:
     assert reason_of(code, message) == (reason, retryable)
+
+
+# --- a crash at every step
+
+
+class Crashing(ClnRpc):
+    """Breaks off at one call: before it is sent, or before its answer is heard."""
+
+    def __init__(self, rpc_file: Path, step: int, *, was_sent: bool) -> None:
+        super().__init__(rpc_file)
+        self.left, self.was_sent, self.crashed = step, was_sent, False
+
+    async def call(self, method: str, params: Mapping[str, Any] | None = None, **extra: Any) -> dict[str, Any]:
+        self.left -= 1
+        if self.left == 0:
+            self.crashed = True
+            if self.was_sent:
+                sending = asyncio.ensure_future(super().call(method, params, **extra))
+                await asyncio.wait({sending}, timeout=0.05)
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+            raise ClnUnavailable(Trouble.UNREACHABLE, "a power cut")
+        return await super().call(method, params, **extra)
+
+
+@pytest.mark.parametrize("was_sent", [False, True], ids=["not sent", "not heard"])
+@pytest.mark.parametrize("step", range(1, 12))
+async def test_whatever_step_a_crash_falls_on_it_is_paid_once_and_nothing_is_said_too_early(
+    pair: Two, step: int, was_sent: bool
+) -> None:
+    order = await pair.payable()
+    rpc = Crashing(pair.l1.rpc_file, step, was_sent=was_sent)
+    with contextlib.suppress(ClnUnavailable):
+        async with ClnNode(rpc, pair.clock, chain=REGTEST) as dying:
+            await dying.pay(order)
+            await dying.follow(HASH)
+    assert rpc.crashed or step > 8, "fewer steps than there are to crash at"
+    async with pair.again(pair.l1) as another:
+        told = await another.sent(HASH)
+        assert (told.state is SentState.UNKNOWN) <= (pair.xpays() == 0), "what xpay was asked for may still be made"
+        while told.state is not SentState.SUCCEEDED:
+            if told.state is SentState.PENDING:
+                pair.clock.advance(RETRY_S + LATE_S + 1)
+            else:
+                await another.pay(order)
+            told = await another.follow(HASH)
+    assert pair.xpays() <= 2
+    assert pair.network.balance(pair.l2.id) - pair.network.balance(pair.l1.id) == 2 * PRICE

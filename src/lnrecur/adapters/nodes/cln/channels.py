@@ -112,6 +112,11 @@ def parse_scid(text: str) -> ShortChannelId:
     return ShortChannelId(block << 40 | transaction << 16 | output)
 
 
+def _coarse(amount: int) -> int:
+    """The greatest power of two that is not more: payers read it in invoices, and balances are nobody's business."""
+    return 1 << amount.bit_length() - 1 if amount else 0
+
+
 def _edge(channel: Mapping[str, Any]) -> InboundEdge | None:
     """The peer's terms for forwarding to us; None where it has not told them yet."""
     remote = channel.get("updates", {}).get("remote")
@@ -127,7 +132,7 @@ def _edge(channel: Mapping[str, Any]) -> InboundEdge | None:
             int(remote["fee_proportional_millionths"]),
             int(remote["cltv_expiry_delta"]),
             Msat(msat(remote, "htlc_minimum_msat")),
-            Msat(min(msat(remote, "htlc_maximum_msat"), msat(channel, "receivable_msat"))),
+            Msat(min(msat(remote, "htlc_maximum_msat"), _coarse(msat(channel, "receivable_msat")))),
         )
     except (KeyError, TypeError, ValueError) as error:
         _LOG.warning("a channel of Core Lightning's cannot be read: %r", error)

@@ -80,6 +80,7 @@ class Receipts:
         self._paid, self._updated = _parse(cursor)
         if cursor is None:
             await self._skip_history()
+        await self._notes.prune(self._clock.now())
         for note in await self._notes.all(Kind.WITHDRAWN):
             if self._clock.now() - note.at <= TOLD_AGAIN_S:
                 await self._receivables.finish_withdrawing(note)

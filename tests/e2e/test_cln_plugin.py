@@ -7,7 +7,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,27 +73,41 @@ class House:
 
 
 @pytest.fixture
-async def street(tmp_path: Path) -> AsyncIterator[list[House]]:
-    """Two nodes with a channel; nobody's plugin is started yet."""
-    network = Network(tmp_path / "network.sqlite")
+def network(tmp_path: Path) -> Iterator[Network]:
+    made = Network(tmp_path / "network.sqlite")
+    yield made
+    made.close()
+
+
+def a_house(tmp_path: Path, network: Network, name: str, *, announced: bool = True) -> House:
     environment = {**CLEAN, "XDG_DATA_HOME": str(tmp_path / "data")}
-    houses = []
-    for name in ("alice", "shop"):
-        host = PluginHost(environment)
-        node = StandIn(tmp_path / name, network.file, hooks=host)
-        houses.append(House(node, host, Onions(node), environment))
+    host = PluginHost(environment)
+    node = StandIn(tmp_path / name, network.file, hooks=host, announced=announced)
+    return House(node, host, Onions(node), environment)
+
+
+@pytest.fixture
+async def street(tmp_path: Path, network: Network) -> AsyncIterator[list[House]]:
+    """Two nodes with a channel; nobody's plugin is started yet."""
+    houses = [a_house(tmp_path, network, name) for name in ("alice", "shop")]
     network.open_channel(houses[0].node.id, houses[1].node.id, (CAPACITY, CAPACITY))
+    async with inhabited(houses):
+        yield houses
+    assert network.total() == 2 * CAPACITY
+
+
+@asynccontextmanager
+async def inhabited(houses: list[House]) -> AsyncIterator[None]:
+    """While they run; afterwards no lightningd has crashed, nor was asked what crashes it."""
     for house in houses:
         await house.node.start()
         house.onions.start()
-    yield houses
+    yield
     for house in houses:
         await house.host.stop_all()
         assert house.node.crashed is None
         assert not any(method == "createinvoice" for method, _ in house.node.calls)
         await house.node.close()
-    assert network.total() == 2 * CAPACITY
-    network.close()
 
 
 async def subscribed(alice: House, shop: House, *, every: str = "1d", catch_up: bool = False, **more: Any) -> str:
@@ -148,6 +163,38 @@ async def test_from_offer_to_cancel_by_commands_of_lightning_cli(street: list[Ho
     for house in street:
         assert await house.host.stop(house.running) == 0
         assert house.running.killed is None
+
+
+async def test_a_private_node_is_asked_and_paid_over_its_public_peer(tmp_path: Path, network: Network) -> None:
+    alice, hub = a_house(tmp_path, network, "alice"), a_house(tmp_path, network, "hub")
+    shop = a_house(tmp_path, network, "shop", announced=False)
+    network.open_channel(alice.node.id, hub.node.id, (CAPACITY, CAPACITY))
+    network.open_channel(hub.node.id, shop.node.id, (CAPACITY, CAPACITY), announced=False)
+    async with inhabited([alice, hub, shop]):
+        await asyncio.gather(alice.open(), shop.open())
+        subscription = await subscribed(alice, shop, payments=2, every="3s")
+        [offer] = (await shop.ask("recur-offers"))["offers"]
+        assert offer["introductions"] == [hub.node.id]
+        told = await alice.until(subscription, lambda now: now["phase"] == "completed")
+        assert [one["counter"] for one in told["book"]] == [0, 1]
+        assert not any(house.onions.for_offers for house in (alice, hub, shop))
+
+
+async def test_speaking_as_a_peer_the_plugin_has_a_node_id_of_its_own(street: list[House]) -> None:
+    for house in street:
+        (house.node.folder / "lnrecur").mkdir(mode=0o700)
+        (house.node.folder / "lnrecur" / "config.toml").write_text('peer_listen = "127.0.0.1:0"\n')
+        await house.open(lnrecur_messages="peer")
+    alice, shop = street
+    offer = await shop.ask("recur-offer", "10sat", "a thing", "1d")
+    [found] = [(await shop.ask("recur-offers", offer["offer_id"]))["via"][0]]
+    assert not found.startswith(shop.node.id)
+    given = {"offer": offer["offer"], "via": found}
+    asked = await alice.ask("recur-subscribe", **given)
+    told = await alice.ask("recur-subscribe", **given, confirm=asked["confirm"])
+    await alice.until(told["id"], lambda now: now["payments"] == 1)
+    assert shop.answers("onion_message_recv_secret") == []
+    assert shop.answers("invoice_payment") == ["continue"], "payments are held all the same"
 
 
 async def test_errors_are_those_of_json_rpc_and_name_what_is_wrong(street: list[House]) -> None:
@@ -218,7 +265,7 @@ async def test_a_hook_in_which_we_hang_is_answered_at_its_deadline_and_others_go
     patch = """import dataclasses, time, lnrecur.plugin.catalogue as catalogue, lnrecur.plugin.inside as inside
 for name, hook in catalogue.HOOKS.items():
     catalogue.HOOKS[name] = dataclasses.replace(hook, deadline_s=0.5)
-async def hang(self, params): time.sleep(3)
+async def hang(self, params): time.sleep(2)
 inside.Inside._payment = hang"""
     await asyncio.gather(alice.open(), shop.open(*launcher(tmp_path, patch)))
     subscription = await subscribed(alice, shop, every="1d")
@@ -249,6 +296,25 @@ inside.Inside._payment = inside.Inside._message = fail"""
     assert "ZeroDivisionError: a bug" in shop.running.lines()
     assert "by mistake" not in shop.running.lines()
     assert shop.running.killed is None, "what was printed went to stderr"
+
+
+async def test_a_message_of_ours_that_met_a_bug_is_lost_and_asked_again_but_nobody_else_answers_it(
+    street: list[House], tmp_path: Path
+) -> None:
+    alice, shop = street
+    patch = """import lnrecur.plugin.inside as inside
+whole, failed = inside.Inside._message, []
+async def fail_once(self, params):
+    if failed: return await whole(self, params)
+    failed.append(1)
+    raise ZeroDivisionError("a bug")
+inside.Inside._message = fail_once"""
+    await asyncio.gather(alice.open(), shop.open(*launcher(tmp_path, patch)))
+    subscription = await subscribed(alice, shop)
+    await alice.until(subscription, lambda now: now["payments"] == 1)
+    assert shop.answers("onion_message_recv_secret")[:2] == ["resolve", "resolve"]
+    assert "ZeroDivisionError: a bug" in shop.running.lines()
+    assert not shop.onions.for_offers
 
 
 async def test_what_is_not_ours_passes_on_to_the_nodes_own_plugins(street: list[House]) -> None:

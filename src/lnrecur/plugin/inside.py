@@ -10,7 +10,7 @@ from typing import Any, Final
 from lnrecur.adapters.nodes.cln import ClnRpc, ClnUnavailable
 from lnrecur.adapters.nodes.cln.held import HeldPayments
 from lnrecur.adapters.nodes.cln.hook_answers import HookAnswer, MessageAnswer, PaymentAnswer
-from lnrecur.adapters.nodes.cln.hook_messages import read_onion_message, read_payment
+from lnrecur.adapters.nodes.cln.hook_messages import HookUnreadable, read_onion_message, read_payment
 from lnrecur.adapters.nodes.cln.plugin_wire import Call, PluginWire
 from lnrecur.daemon.bootstrap import Within, run_daemon
 from lnrecur.daemon.config import ProcessRole, Settings
@@ -111,6 +111,13 @@ class Inside:
         """End the daemon."""
         self._in_loop(lambda: self._stop.set())
 
+    def message_otherwise(self, params: Any) -> MessageAnswer:
+        """What becomes of a message that could not be handled: ours is lost, and asked again; others pass by.
+
+        One of ours must not pass by: the node's own offers plugin would answer that it knows no such offer.
+        """
+        return MessageAnswer.CONTINUE if self._delivered(params) is None else MessageAnswer.TAKEN
+
     def _in_loop(self, deed: Callable[[], None]) -> None:
         try:
             self._loop.call_soon_threadsafe(deed)
@@ -192,14 +199,25 @@ class Inside:
 
     async def _message(self, params: Any) -> HookAnswer:
         """An onion message over a path with a secret: ours, or the next plugin's."""
-        delivered = read_onion_message(params)
-        if not is_for_us(self._keyring, delivered) or self._prepared.settings.messages != "plugin":
+        delivered = self._delivered(params)
+        if delivered is None:
             return MessageAnswer.CONTINUE
         if self._inbox is not None:
             self._inbox.take(delivered)
         elif len(self._early) < IN_HAND_MAX:
             self._early.append(delivered)
         return MessageAnswer.TAKEN
+
+    def _delivered(self, params: Any) -> Delivered | None:
+        """A message, if it is ours."""
+        if self._prepared.settings.messages != "plugin":
+            return None
+        try:
+            delivered = read_onion_message(params)
+        except HookUnreadable as error:
+            _LOG.info("left to the node's own plugins: %s", error)
+            return None
+        return delivered if is_for_us(self._keyring, delivered) else None
 
     async def _payment(self, params: Any) -> HookAnswer:
         """A payment has arrived. It waits here until it is claimed or failed back, but not for ever."""

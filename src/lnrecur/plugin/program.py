@@ -13,8 +13,10 @@ import os
 import queue
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from lnrecur.adapters.nodes.cln.hook_answers import HookAnswer, MessageAnswer
 from lnrecur.adapters.nodes.cln.plugin_wire import Call, PluginWire
 from lnrecur.plugin.catalogue import COMMANDS, HOOKS, manifest
 
@@ -34,7 +36,9 @@ class Program:
 
     def __init__(self, stdin: int, stdout: int) -> None:
         """Nothing is read before `run`."""
-        self.wire = PluginWire(stdin, stdout, self, HOOKS)
+        message = HOOKS["onion_message_recv_secret"]
+        hooks = {**HOOKS, message.name: replace(message, otherwise=self._message_otherwise)}
+        self.wire = PluginWire(stdin, stdout, self, hooks)
         self._commands = {command.name for command in COMMANDS}
         self._init: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._manifest_told = threading.Event()
@@ -71,6 +75,10 @@ class Program:
     def ended(self) -> None:
         """See `Receiver.ended`."""
         self._stop()
+
+    def _message_otherwise(self, params: Mapping[str, Any]) -> HookAnswer:
+        inside = self._inside
+        return MessageAnswer.CONTINUE if inside is None else inside.message_otherwise(params)
 
     def _stop(self) -> None:
         with self._lock:

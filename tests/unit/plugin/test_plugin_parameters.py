@@ -92,7 +92,7 @@ def test_what_is_not_given_is_as_the_command_line_has_it() -> None:
     assert body["recurrence"]["unit"] == "seconds"
     assert body["recurrence"]["period"] == 600
     limits = read_options(subscribe, {"offer_text": "lno1", "max_total": 5000, "ask_each_time": "true"})
-    assert (limits["max_total"], limits["ask_each_time"], limits["catch_up"]) == (5000, True, False)
+    assert (limits["max_total"], limits["ask_each_time"], limits["catch_up"]) == (Price(5000), True, False)
 
 
 @pytest.mark.parametrize(("value", "truth"), [(True, True), ("true", True), (1, True), (False, False), ("no", False)])

@@ -55,18 +55,18 @@ class Routes:
 
     async def info(self, request: Request) -> Response:
         """GET /v1/info: who we are and what moves the money."""
-        link = self._services.parts.link
+        link, node_id = self._services.parts.link, self._services.courier.messenger.node_id
         return JSONResponse(
             {
                 "version": __version__,
-                "node_id": self._services.courier.messenger.node_id.hex(),
+                "node_id": node_id.hex(),
                 "peer_address": self._peer,
                 "chain": chain_name(self._services.parts.chain),
                 "relay": {
                     "on": self._services.parts.messages.relay is not None,
                     **{verdict.value: count for verdict, count in self._services.courier.relay.counts.items()},
                 },
-                "peers": sorted(peer.hex() for peer in link.peers()),
+                "peers": sorted(peer.hex() for peer in link.peers() - {node_id}),
                 "money_node": await self._money_node(),
             }
         )

@@ -172,6 +172,8 @@ class Lnd:
         self.port, self.rpc_port, self.rest_port = free_ports(3)
         self.process: Process | None = None
         self.node_id = ""
+        self.wallet_flags: tuple[str, ...] = ("--noseedbackup",)
+        """Without them its wallet is made and unlocked by a person."""
 
     @property
     def certificate(self) -> Path:
@@ -213,8 +215,9 @@ class Lnd:
             # A failed try closes a road for an hour, as far as lnd is concerned; here the next test needs it.
             "routerrpc.apriori.penaltyhalflife": "10ms",
         }
-        command = [str(self._programs / "lnd"), "--bitcoin.regtest", "--noseedbackup", "--nobootstrap"]
+        command = [str(self._programs / "lnd"), "--bitcoin.regtest", "--nobootstrap"]
         command += [
+            *self.wallet_flags,
             "--protocol.onion-msg-relay-all",
             *HIDING.get(self.name, ()),
             *(f"--{key}={value}" for key, value in flags.items()),
@@ -269,9 +272,13 @@ class Lnd:
 
     def cli(self, *args: str) -> str:
         """Run lncli, as the pages tell."""
-        command = [str(self._programs / "lncli"), "--network=regtest", f"--lnddir={self.folder}"]
-        command += [f"--rpcserver=127.0.0.1:{self.rpc_port}", *args]
+        command = [*self.cli_command(), *args]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+
+    def cli_command(self) -> list[str]:
+        """lncli, for this node."""
+        where = [f"--lnddir={self.folder}", f"--rpcserver=127.0.0.1:{self.rpc_port}"]
+        return [str(self._programs / "lncli"), "--network=regtest", *where]
 
     def channels(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.get("/v1/channels")["channels"]
@@ -330,8 +337,12 @@ class Network:
     def __getitem__(self, name: str) -> Lnd:
         return self.nodes[name]
 
+    def lone(self, name: str) -> Lnd:
+        """A node that is none of the network's, yet to be launched."""
+        return Lnd(self._programs, self.folder / name, self.btcd, name)
+
     def add(self, name: str) -> Lnd:
-        node = Lnd(self._programs, self.folder / name, self.btcd, name)
+        node = self.lone(name)
         self.nodes[name] = node
         node.launch()
         return node

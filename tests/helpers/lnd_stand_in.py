@@ -12,6 +12,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -88,6 +89,13 @@ def make_certificate(folder: Path) -> None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A body: these very bytes are sent, and the connection is closed."""
+
+    begun: bytes
+
+
 class StandIn:
     """The server. `answers` are looked up by "METHOD /path"; a callable is called for each request."""
 
@@ -153,6 +161,10 @@ class StandIn:
         self.macaroons.append(request.headers.get("Grpc-Metadata-macaroon", ""))
         found = self.answers.get(name, NO_PATH)
         status, told = found() if callable(found) else found
+        if isinstance(told, Cut):
+            request.wfile.write(told.begun)
+            request.close_connection = True
+            return
         if hasattr(told, "part"):  # a body in parts, perhaps without end
             request.send_response(status)
             request.end_headers()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from test_lnd_adapter import HASH, NOW, ORDER, PREIMAGE, a_payment, an_invoice
 from test_lnd_bolt11 import HOP, payment_path
 
-from helpers.lnd_stand_in import INFO, NODE_ID, StandIn, a_channel
+from helpers.lnd_stand_in import INFO, NODE_ID, Cut, StandIn, a_channel
 from lnrecur.adapters.nodes.lnd import LndNode, LndUnavailable, Trouble, answers, payments, rest
 from lnrecur.ports import MoneyNodeError, SentState
 from lnrecur.testing.virtual_clock import VirtualClock
@@ -90,6 +90,22 @@ async def test_json_that_is_hard_on_a_reader_is_no_answer(lnd: StandIn, body: st
         with pytest.raises(LndUnavailable) as refused:
             await node.info()
         assert refused.value.trouble is Trouble.NO_LND
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [b"", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"],
+    ids=["before an answer", "in the middle of one"],
+)
+async def test_an_lnd_that_goes_away_while_it_answers_is_unreachable_and_not_something_else(
+    lnd: StandIn, begun: bytes
+) -> None:
+    """As it is when lnd is killed; a body in chunks that ends too early."""
+    lnd.answers["GET /v1/getinfo"] = (200, Cut(begun))
+    async with LndNode(lnd.access, VirtualClock(NOW), chain=REGTEST) as node:
+        with pytest.raises(LndUnavailable, match="broke off") as refused:
+            await node.info()
+        assert refused.value.trouble is Trouble.UNREACHABLE
 
 
 # --- well-formed nonsense: every call, every answer with something else in one place

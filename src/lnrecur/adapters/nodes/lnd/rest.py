@@ -30,6 +30,8 @@ ANSWER_S_MAX: Final = 20.0
 """Seconds without a sign of life."""
 WHOLE_S_MAX: Final = 60.0
 """Seconds for a whole answer: one that comes drop by drop is none."""
+_BROKEN_OFF: Final = ("disconnected", "peer closed connection")
+"""How httpx words that nobody is there any more, in the middle of an answer or before it."""
 _KEEPALIVE: Final = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     *((socket.IPPROTO_TCP, getattr(socket, name), value)
@@ -233,7 +235,8 @@ def _trouble_of(error: Exception) -> tuple[Trouble, str]:
         return Trouble.UNREACHABLE, "did not answer in time"
     if isinstance(error, httpx.ConnectError):
         return Trouble.UNREACHABLE, f"cannot be reached ({str(error) or 'it hangs up: is that its restlisten?'})"
-    if isinstance(error, httpx.DecodingError | httpx.RemoteProtocolError) and "disconnected" not in str(error):
+    broken = any(words in str(error) for words in _BROKEN_OFF)
+    if isinstance(error, httpx.DecodingError | httpx.RemoteProtocolError) and not broken:
         return Trouble.NO_LND, f"does not answer as LND does ({error})"
     return Trouble.UNREACHABLE, f"broke off ({str(error) or type(error).__name__})"
 

@@ -264,7 +264,7 @@ def test_the_machine_pays_where_nobody_lies_and_notices_a_step_that_says_nothing
 
 
 def test_an_engine_that_believes_any_invoice_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def believes(state: Outbound, data: bytes, now: UnixSeconds) -> Any:
+    def believes(state: Outbound, data: bytes, now: UnixSeconds, *, can_split: bool = False) -> Any:
         invoice = Invoice.from_bytes(data)
         return VerifiedInvoice.proven(invoice), invoice.basetime
 

@@ -228,6 +228,23 @@ def monkeypatched(thing: object, name: str, error: Exception) -> Iterator[None]:
         yield
 
 
+@pytest.mark.parametrize(("before", "after"), [(None, 5), (5, None)])
+async def test_one_item_stays_one_item_whether_the_new_offer_counts_them_or_not(
+    before: int | None, after: int | None
+) -> None:
+    async with Rig(seed=12) as rig:
+        merchant, alice = await rig.join("merchant"), await rig.join("alice")
+        old, new = publish(merchant, quantity_max=before), publish(merchant, quantity_max=after)
+        name = subscribe(alice, old, Terms(quantity=None if before is None else 1))
+        await rig.run_for(500)
+        merchant.payee.subscribers.change_offer(old.offer_id, OfferStatus.REPLACED, new.offer_id)
+        await rig.run_for(PERIOD)
+        moved = alice.payer.approve(name)
+        assert moved.terms.quantity == (None if after is None else 1)
+        await rig.run_for(50)
+        assert counters(alice, moved.recurrence_id) == [0]
+
+
 async def test_a_no_to_a_new_offer_ends_it() -> None:
     async with Rig(seed=12) as rig:
         _merchant, alice, name, _new = await _replaced(rig)

@@ -26,7 +26,7 @@ class Failure:
 REUSED_HASH: Final = "reused_hash"
 FAILURES: Final = {
     "insufficient_funds": Failure(
-        "your node has less than {amount} to send: put in funds before the pay window closes",
+        "your node has less than {amount} to send: put in funds{in_time}",
         patient=True,
         event="subscription.insufficient_funds",
     ),
@@ -51,7 +51,9 @@ def failure_of(reason: str) -> Failure:
 def failure_in_words(payment: PendingPayment, reason: str) -> str:
     """What went wrong, for the person who can do something about it."""
     told = failure_of(reason).told.format(
-        amount=amount_in_words(payment.amount_msat), fee=amount_in_words(payment.max_fee_msat)
+        amount=amount_in_words(payment.amount_msat),
+        fee=amount_in_words(payment.max_fee_msat),
+        in_time=" before the pay window closes" if payment.counter else "",  # the first payment has none
     )
     return f"payment failed ({reason}): {told}"
 

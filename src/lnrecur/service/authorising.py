@@ -133,5 +133,16 @@ def mandate_left(state: Outbound, offer: Offer) -> Mandate:
     )
 
 
+def terms_carried_over(state: Outbound, offer: Offer) -> Terms:
+    """The terms for a new offer in place of an old one: the same, but for where it begins.
+
+    One item stays one item, whether an offer counts them or not.
+    """
+    quantity = state.terms.quantity
+    if quantity in (None, 1):
+        quantity = None if offer.quantity_max is None else 1
+    return replace(state.terms, start=None, quantity=quantity)
+
+
 def _items(state: Outbound) -> int:
     return 1 if state.terms.quantity is None else state.terms.quantity

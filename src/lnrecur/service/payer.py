@@ -57,6 +57,7 @@ from lnrecur.service.authorising import (
     one_off_terms,
     replacement_id,
     subscription_terms,
+    terms_carried_over,
 )
 from lnrecur.service.courier import Courier
 from lnrecur.service.keyring import Keyring
@@ -221,7 +222,7 @@ class PayerService:
         wanted = mandate_left(old, offer) if mandate is None else mandate
         self._check_rates(wanted)
         now = self._clock.now()
-        terms = subscription_terms(offer, wanted, replace(old.terms, start=None), self._chain, now)
+        terms = subscription_terms(offer, wanted, terms_carried_over(old, offer), self._chain, now)
         return new_state(replacement_id(old, offer), offer, wanted, terms, now)
 
     def decline(self, recurrence_id: RecurrenceId, *, question: bytes | None = None) -> Outbound:

@@ -56,13 +56,14 @@ from lnrecur.recurrence.outbound_model import (
 )
 from lnrecur.recurrence.outbound_terms import PayAt
 from lnrecur.recurrence.outbound_times import window_of
-from lnrecur.recurrence.rates import ExchangeRate
+from lnrecur.recurrence.rates import MSAT_PER_BTC, ExchangeRate, Worth
 from lnrecur.values import Msat, PaymentHash, UnixSeconds
 from lnrecur.wire.integers import encode_tu32
 
 RATE = ExchangeRate("EUR", 10_000_000, NOW, "a test")
 RATES = {"EUR": RATE, "JPY": ExchangeRate("JPY", 20_000_000, NOW, "a test")}
-LIMITS = [FiatLimit("EUR", 1, 0), FiatLimit("EUR", 0, 0), FiatLimit("JPY", 1, 0), FiatLimit("JPY", 2, 0)]
+LIMITS = [FiatLimit("EUR", 1, 0), FiatLimit("EUR", 0, 0), FiatLimit("JPY", 1, 0), FiatLimit("JPY", 2, 0),
+          FiatLimit("EUR", 1, 0, 2), FiatLimit("JPY", 2, 0, 4)]  # fmt: skip
 AMOUNTS = st.sampled_from([Msat(1), PRICE, PRICE, PRICE, Msat(PRICE + 1), Msat(2 * PRICE)])
 TEXTS = st.sampled_from(
     ["not now", "Internal error", "Internal error", "is paused [Q22]", "not paid yet [Q14]", "too early",
@@ -91,7 +92,7 @@ class Decisions(RuleBasedStateMachine):
         missed=st.sampled_from(Missed),
         trigger=st.sampled_from([Trigger.AUTOMATIC, Trigger.AUTOMATIC, Trigger.ON_APPROVAL]),
         where=st.sampled_from(PayAt),
-        fiat=st.sampled_from([None, FiatLimit("EUR", 1, 0)]),
+        fiat=st.sampled_from([None, FiatLimit("EUR", 1, 0), FiatLimit("EUR", 2, 0, 3)]),
         asks=st.booleans(),
         offer_of=st.sampled_from([an_offer, a_cln_offer]),
     )
@@ -155,7 +156,18 @@ class Decisions(RuleBasedStateMachine):
         rate = None if fiat is None else RATES[fiat.currency]
         excess = exceeds(mandate, pay.amount_msat, spent=before.spent, now=self.side.now, rate=rate)
         assert approved or excess is None
+        assert approved or fiat is None or self.is_within_total(fiat, pay.amount_msat)
         assert pay.max_fee_msat == mandate.max_fee_msat(pay.amount_msat) or before.phase is Phase.PAYING
+
+    def is_within_total(self, fiat: FiatLimit, amount: Msat) -> bool:
+        """By the books alone: what was paid since the mandate is in this currency, and this."""
+        sum_ = Worth(fiat.currency, RATES[fiat.currency].worth(amount).parts)
+        for booked in reversed(self.books):
+            if booked.conversion is not None and booked.conversion.rate.currency != fiat.currency:
+                break
+            if booked.conversion is not None:
+                sum_ = sum_.plus(booked.conversion.rate.worth(booked.amount_msat))
+        return fiat.total_minor is None or sum_.parts < fiat.total_minor * MSAT_PER_BTC
 
     def is_believable(self, effects: tuple[Effect, ...]) -> None:
         for effect in effects:

@@ -26,20 +26,33 @@ from sqlalchemy import Connection, Engine, event
 
 from lnrecur.adapters.transactions import BEGIN
 from lnrecur.errors import UsageError
+from lnrecur.ports import MoneyNode, PeerLink, RecurrenceManager
 from lnrecur.service.assembly import Parts
 
 VARIABLE: Final = "LNRECUR_FAULTS"
 _READS: Final = frozenset(
     {
         "offer", "offers", "inbound", "inbounds", "outbound", "outbounds", "due_outbounds", "due_inbounds",
-        "due_outbox", "next_wake", "receipt_cursor", "events", "payments", "workers", "close",
+        "due_outbox", "next_wake", "receipt_cursor", "events", "payments", "workers", "close", "find_inbounds",
+        "find_outbounds", "ordered",
     }
 )  # fmt: skip
 _QUESTIONS: Final = frozenset({"info", "inbound_edges", "receipts", "balance"})
-_NO_SENDING: Final = frozenset({"peers", "on_message", "statuses"})
+_NO_SENDING: Final = frozenset({"peers", "on_message", "on_peer", "statuses"})
 
 Point = Callable[[str], None]
 """Called with the name of the point that is being passed."""
+
+
+def all_calls() -> frozenset[str]:
+    """Every call that has points around it, by what the ports declare."""
+    ports = (("store", RecurrenceManager, _READS), ("money", MoneyNode, _QUESTIONS), ("link", PeerLink, _NO_SENDING))
+    return frozenset(
+        f"{part}.{name}"
+        for part, port, unwatched in ports
+        for name, member in vars(port).items()
+        if inspect.isfunction(member) and not name.startswith("_") and name not in unwatched
+    )
 
 
 def with_fault_points(parts: Parts, wanted: str | None) -> Parts:

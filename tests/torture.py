@@ -4,9 +4,9 @@
 
 A merchant (one messaging process and two workers over PostgreSQL) sells to three payers: one like itself, two with a
 SQLite file each. Subscriptions are made all the time. Processes are killed with SIGKILL, their play-money nodes with
-them, or stopped for longer than their lease and let go again; the database server crashes now and then. In the end all
-are left in peace, every subscription has to complete, and P1 to P6 are checked from outside. What was done is printed
-as JSON; the exit code is 0 if nothing was broken.
+them, or stopped for longer than their lease and let go again; files may not grow for a while; the database server
+crashes now and then, or stands still. In the end all are left in peace, every subscription has to complete, and P1 to
+P6 are checked from outside. What was done is printed as JSON; the exit code is 0 if nothing was broken.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
 from helpers.daemons import Daemon, Worker
+from helpers.disks import no_file_grows_beyond
 from helpers.postgresql import PostgresServer, postgres_server
 from helpers.promises import Promised, breaches, unknown_payments
 from lnrecur.errors import LnrecurError
@@ -101,7 +103,16 @@ class Torture:
             self.done["database crashes"] += 1
             time.sleep(self._chance.uniform(0.0, 2.0))
             self._server.start()
-        elif dice < 0.15 and isinstance(victim, Worker) and victim.process is not None:
+        elif dice < 0.07:
+            self._server.stand_still()
+            self.done["database hangs"] += 1
+            time.sleep(self._chance.uniform(0.0, 10.0))
+            self._server.go_on()
+        elif dice < 0.13 and victim.process is not None and victim.process.poll() is None:
+            with suppress(ProcessLookupError), no_file_grows_beyond(victim.process.pid, 20_000):
+                self.done["full disks"] += 1
+                time.sleep(self._chance.uniform(0.0, 5.0))
+        elif dice < 0.24 and isinstance(victim, Worker) and victim.process is not None:
             victim.process.send_signal(signal.SIGSTOP)
             self.done["stops"] += 1
             time.sleep(self._chance.uniform(0.0, 5.0))

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import stat
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ import pytest
 from click.testing import Result
 
 from helpers.cli_daemon import run
+from helpers.disks import small_disk
 from helpers.postgresql import PostgresServer
 from lnrecur.adapters.store import open_postgresql_manager, open_sqlite_manager
+from lnrecur.adapters.store.copying import copy_postgresql, copy_sqlite
 from lnrecur.daemon.config import Home
 from lnrecur.ports import Change, OfferRecord, RecurrenceManager, Seat
 from lnrecur.recurrence.effects import Book, Emit, SendInvoiceRequest
@@ -188,6 +191,80 @@ def test_a_wrong_passphrase_or_a_broken_file_restores_nothing(home: Home, passph
         refused = restore(copy, damaged, told_by)
         assert refused.exit_code == 2, refused.output
         assert not list(copy.iterdir())
+
+
+def test_a_full_or_read_only_disk_is_told_and_leaves_nothing_behind(
+    home: Home, passphrase: Path, tmp_path: Path
+) -> None:
+    with closing(open_sqlite_manager(home.database)) as manager:
+        fill(manager)
+    good = tmp_path / "good"
+    assert back_up(home, good, passphrase).exit_code == 0
+    with small_disk(tmp_path / "small", 1) as disk:
+        there = Home.find(disk.folder / "there")
+        for trouble, told in ((disk.fill, "No space left"), (lambda: disk.set_read_only(True), "Read-only")):
+            trouble()
+            refused = [back_up(home, disk.folder / "backup", passphrase), restore(there.data_dir, good, passphrase)]
+            for result in refused:
+                assert result.exit_code == 1, result.output
+                assert told in result.stderr
+                assert "cannot be read" not in result.stderr
+            assert not (disk.folder / "backup").exists()
+            assert not there.seed.exists()
+
+
+def test_a_backup_of_a_newer_lnrecur_is_refused_and_nothing_restored(
+    home: Home, passphrase: Path, tmp_path: Path
+) -> None:
+    open_sqlite_manager(home.database).close()
+    with closing(sqlite3.connect(home.database)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    assert back_up(home, tmp_path / "backup", passphrase).exit_code == 0
+    refused = restore(tmp_path / "copy", tmp_path / "backup", passphrase)
+    assert refused.exit_code == 1
+    assert "start the newer lnrecur that wrote it" in refused.stderr
+    assert not list((tmp_path / "copy").iterdir())
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_copy_that_is_taken_while_others_write_is_of_one_moment(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Each commit adds one payment, one event and one to the state's count: a copy has as many of each."""
+    url = ""
+    if kind == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        url = server.url(server.new_database())
+    source, key, over = tmp_path / "source.sqlite", RecurrenceId(b"\x07" * 32), threading.Event()
+    manager = open_postgresql_manager(url) if url else open_sqlite_manager(source)
+
+    def write() -> None:
+        number = 0
+        while not over.is_set():
+            number += 1
+            state = Outbound(key, b"o", Mandate(Msat(5)), Terms(), NOW, wake_at=NOW, payments=number)
+            booking = Book(number, PaymentHash(number.to_bytes(32, "big")), PREIMAGE, Msat(1), Msat(0), NOW, NOW)
+            extras: dict[str, Any] = {"events": (Emit("a.b"),), "bookings": (booking,)}
+            manager.commit_outbound(Change(state, number - 1 or None, NOW, **extras))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = []
+    try:
+        for number in range(5):
+            copy = tmp_path / f"{number}.sqlite"
+            copy_postgresql(url, copy) if url else copy_sqlite(source, copy)
+            with closing(open_sqlite_manager(copy)) as copied:
+                found = copied.outbound(key)
+                payments = 0 if found is None else found.state.payments
+                assert (len(copied.payments()), len(copied.events(limit=10**6))) == (payments, payments)
+                seen.append(payments)
+    finally:
+        over.set()
+        writer.join()
+        manager.close()
+    assert seen == sorted(seen)
+    assert seen[-1] > seen[0], "it went on meanwhile"
 
 
 def test_a_database_that_is_not_empty_is_not_filled(

@@ -18,6 +18,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -94,7 +95,8 @@ def make_backup(
     except OSError as error:
         raise BackupError(f"{error.filename or target} cannot be written: {error.strerror or error}") from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be deleted, nothing was written
+            draft.unlink(missing_ok=True)
     return summary
 
 
@@ -155,8 +157,12 @@ def restore_backup(home: Home, file: Path, passphrase: str) -> Summary:
             drafts = Path(temporary)
 
             def keep(name: str, stream: IO[bytes]) -> None:
-                with open(drafts / name, "xb", opener=_for_owner_only) as draft:
-                    shutil.copyfileobj(stream, draft)
+                try:
+                    with open(drafts / name, "xb", opener=_for_owner_only) as draft:
+                        shutil.copyfileobj(stream, draft)
+                except OSError as error:  # told here: outside, it would be the backup that cannot be read
+                    told = f"{name} cannot be written into {home.data_dir}: {error.strerror or error}"
+                    raise BackupError(told) from error
 
             summary = _each_entry(file, passphrase, keep)
             _settle(home, drafts, summary)

@@ -80,7 +80,6 @@ def open_postgresql(text: str, *, name: str = "lnrecur") -> Engine:
             url,
             connect_args={"application_name": name, **CONNECTION},
             hide_parameters=True,
-            pool_pre_ping=True,
             pool_timeout=STATEMENT_S_MAX,
         )
     except ModuleNotFoundError as error:

@@ -20,11 +20,16 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 _LOG = logging.getLogger("lnrecur.store")
 SILENCE_S_MAX: Final = 7.0
 """Seconds without a byte; longer than the server's own bound of a statement, which is told better."""
+IDLE_S_MAX: Final = 1.0
+"""Seconds after which a connection that nobody used is asked whether it lives."""
 _ASK_EVERY_S: Final = 1.0
+_USED_AT: Final = "used_at"
 _T = TypeVar("_T")
 
 
@@ -83,6 +88,8 @@ class SilenceWatch:
         self._over = threading.Event()
         event.listen(engine, "do_connect", self._connect)
         event.listen(engine, "handle_error", self._look_at_error)
+        event.listen(engine, "checkin", self._note_use)
+        event.listen(engine, "checkout", self._ask_whether_it_lives)
         event.listen(engine, "engine_disposed", lambda _: self._over.set())
 
     def _connect(self, _dialect: object, _record: object, _args: Any, told: dict[str, Any]) -> PatientConnection:
@@ -94,6 +101,23 @@ class SilenceWatch:
         except psycopg.errors.ConnectionTimeout as error:
             self._ask_in_background()
             raise StillSilent("the server takes connections, but does not answer") from error
+
+    def _note_use(self, _connection: object, record: ConnectionPoolEntry) -> None:
+        record.info[_USED_AT] = time.monotonic()
+
+    def _ask_whether_it_lives(self, connection: PatientConnection, record: ConnectionPoolEntry, _: object) -> None:
+        """One that lay idle may be dead; one that was used a moment ago is not asked, since asking is a round trip."""
+        used_at = record.info.get(_USED_AT)
+        if used_at is None or time.monotonic() - used_at < IDLE_S_MAX:
+            return
+        try:
+            connection.autocommit = True
+            connection.execute("SELECT 1")
+            connection.autocommit = False
+        except psycopg.Error as error:
+            if isinstance(error, ServerSilent):
+                self._ask_in_background()
+            raise DisconnectionError from error  # the pool opens another one
 
     def _look_at_error(self, context: Any) -> None:
         if isinstance(context.original_exception, ServerSilent):

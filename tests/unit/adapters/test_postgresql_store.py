@@ -361,7 +361,10 @@ class SlowRoad:
             one.close()
 
 
-def test_a_slow_connection_works_and_a_cut_one_is_made_anew(postgres: PostgresServer, postgres_store: str) -> None:
+def test_a_slow_connection_works_and_a_cut_one_is_made_anew(
+    postgres: PostgresServer, postgres_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lnrecur.adapters.silence.IDLE_S_MAX", 0.0)
     open_postgresql_manager(postgres_store).close()
     database = postgres_store.split("/")[3].split("?")[0]
     with closing(SlowRoad(postgres.folder / ".s.PGSQL.5432", 0.01)) as road:

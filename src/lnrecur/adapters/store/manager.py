@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import delete, exists, func, insert, select, update
+from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from lnrecur.adapters.store import commits, rows
@@ -51,6 +51,11 @@ from lnrecur.recurrence.outbound_model import Outbound
 from lnrecur.values import OfferId, Point, RecurrenceId, UnixSeconds, ids_beginning_with
 
 _OUTBOUND: Final = (outbound.c.detail, outbound.c.recurrence_id, outbound.c.offer)
+_ONE_OUTBOUND: Final = select(*_OUTBOUND, outbound.c.version).where(outbound.c.recurrence_id == bindparam("key"))
+_ONE_INBOUND: Final = select(inbound.c.detail, inbound.c.version).where(
+    inbound.c.offer_id == bindparam("offer"), inbound.c.payer_id == bindparam("payer")
+)
+_DONE: Final = delete(outbox).where(outbox.c.id == bindparam("entry"))
 _HAS_REQUEST: Final = outbound.c.detail.contains('"request":{')
 """So that a start does not have to decode everything that is at rest."""
 _IS_ONE_OFF: Final = outbound.c.detail.contains('"one_off":true', autoescape=True)
@@ -115,9 +120,8 @@ class SqlRecurrenceManager(SqlWorkers):
 
     def inbound(self, offer_id: OfferId, payer_id: Point) -> Stored[Inbound] | None:
         """What is known of a payer of an offer."""
-        mine = (inbound.c.offer_id == offer_id) & (inbound.c.payer_id == payer_id)
         with self._reading() as db:
-            row = db.execute(select(inbound.c.detail, inbound.c.version).where(mine)).one_or_none()
+            row = db.execute(_ONE_INBOUND, {"offer": offer_id, "payer": payer_id}).one_or_none()
         return None if row is None else Stored(decode(Inbound, row.detail), row.version)
 
     def inbounds(self) -> Sequence[Inbound]:
@@ -128,9 +132,8 @@ class SqlRecurrenceManager(SqlWorkers):
 
     def outbound(self, recurrence_id: RecurrenceId) -> Stored[Outbound] | None:
         """One subscription that we pay."""
-        mine = outbound.c.recurrence_id == recurrence_id
         with self._reading() as db:
-            row = db.execute(select(*_OUTBOUND, outbound.c.version).where(mine)).one_or_none()
+            row = db.execute(_ONE_OUTBOUND, {"key": recurrence_id}).one_or_none()
         return None if row is None else Stored(decode_outbound(*row[:3]), row.version)
 
     def outbounds(self, *, asking: bool = False) -> Sequence[Outbound]:
@@ -230,7 +233,7 @@ class SqlRecurrenceManager(SqlWorkers):
     def effect_done(self, entry_id: int) -> None:
         """An effect was performed; harmless if it was said before."""
         with self._writing() as db:
-            db.execute(delete(outbox).where(outbox.c.id == entry_id))
+            db.execute(_DONE, {"entry": entry_id})
 
     def postpone_effect(self, entry_id: int, due_at: UnixSeconds) -> None:
         """An effect could not be performed; it is due again later and counts one more try."""

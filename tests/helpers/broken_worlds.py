@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lnrecur.ports import Sent, SentState
+from lnrecur.ports import Change, Sent, SentState
 from lnrecur.recurrence.outbound_model import Amended, Approved, Outbound
 from lnrecur.recurrence.outbound_model import Step as OutboundStep
 from lnrecur.service.assembly import Parts
@@ -95,3 +95,16 @@ def with_state(change: Callable[[Outbound], Outbound], back: Callable[[Outbound,
         return broken
 
     return breaker
+
+
+class Forgetful(Broken):
+    """A payer's store whose requests are struck off before they are sent, and stand in no state either."""
+
+    def commit_outbound(self, change: Change[Outbound]) -> Any:
+        return self.inner.commit_outbound(replace(change, state=replace(change.state, request=None)))
+
+    def claim_outbox(self, *args: Any) -> Any:
+        due = self.inner.claim_outbox(*args)
+        for entry in due:
+            self.inner.effect_done(entry.id)
+        return due

@@ -1,4 +1,4 @@
-"""What only some worlds have, broken on purpose: single payments, money nodes that cannot hold, twins."""
+"""What only some worlds have, broken on purpose: single payments, money nodes that cannot hold, twins, relays."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from helpers.broken_worlds import Broken, breach_of, break_step, lying_node, store_of
+from helpers.broken_worlds import Broken, Forgetful, breach_of, break_step, lying_node, store_of
 from lnrecur.ports import Change
 from lnrecur.recurrence import inbound, outbound
 from lnrecur.recurrence.effects import Claim
@@ -15,11 +15,14 @@ from lnrecur.recurrence.inbound_model import Step as InboundStep
 from lnrecur.recurrence.outbound_model import Due, Outbound
 from lnrecur.recurrence.outbound_model import Step as OutboundStep
 from lnrecur.service.assembly import Parts
+from lnrecur.service.courier import MessageSettings
 from lnrecur.testing.simulator.deeds import TWIN
 from lnrecur.testing.simulator.faults import NONE
 from lnrecur.testing.simulator.plan import Plan, make_plan
 from lnrecur.testing.simulator.promises import PromiseBroken
+from lnrecur.testing.simulator.report import simulate
 from lnrecur.testing.simulator.scale import YEAR, Scale
+from lnrecur.testing.simulator.world import Breakage
 from lnrecur.values import Msat
 
 # --- single payments -------------------------------------------------------------------------------------------------
@@ -206,3 +209,30 @@ def test_p5_a_twin_whose_log_begins_anew_is_noticed() -> None:
 
 def test_p6_a_twin_that_does_not_book_what_it_pays_is_noticed() -> None:
     breach_among_twins("P6", before=of_twins(KeepsNoBooks))
+
+
+# --- relays ----------------------------------------------------------------------------------------------------------
+
+
+def seed_with_relays() -> int:
+    return seed_where(lambda plan: plan.relays, SUBSCRIPTIONS)
+
+
+def test_p4_a_request_that_leaves_through_relays_before_it_is_stored_is_noticed() -> None:
+    breach = breach_of("P4", seed=seed_with_relays(), before=store_of(Forgetful, "person"))
+    assert "a request has left" in breach.told
+
+
+def idle(name: str, parts: Parts) -> Parts:
+    """Relays that pass on nothing."""
+    return replace(parts, messages=MessageSettings(relay=None)) if name.startswith("relay") else parts
+
+
+def test_where_relays_are_idle_nothing_is_paid_and_nothing_is_lost_in_silence() -> None:
+    scale = Scale(seed_with_relays(), YEAR // 2, SUBSCRIPTIONS, NONE)
+    whole, stuck = simulate(scale), simulate(scale, breakage=Breakage(behind=idle))
+    assert whole.kept
+    assert stuck.kept
+    assert whole.outcome.counts["payments"] > 5
+    assert stuck.outcome.counts["payments"] == 0
+    assert stuck.outcome.counts["subscriptions"] > 5

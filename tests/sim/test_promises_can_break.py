@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from helpers.broken_worlds import Broken, Step, at_once, breach_of, break_step, lying_node, store_of, with_state
+from helpers.broken_worlds import (
+    Broken,
+    Forgetful,
+    Step,
+    at_once,
+    breach_of,
+    break_step,
+    lying_node,
+    store_of,
+    with_state,
+)
 from lnrecur.ports import Change, StoredEvent
 from lnrecur.recurrence import inbound, outbound
 from lnrecur.recurrence.effects import Claim, IssueInvoice, Pay
@@ -172,19 +182,6 @@ def claims_before_it_stores(name: str, parts: Parts) -> Parts:
             return self.inner.commit_inbound(change)
 
     return replace(parts, manager=Hasty(parts.manager))  # type: ignore[arg-type]
-
-
-class Forgetful(Broken):
-    """A payer's store whose requests are struck off before they are sent, and stand in no state either."""
-
-    def commit_outbound(self, change: Change[Outbound]) -> Any:
-        return self.inner.commit_outbound(replace(change, state=replace(change.state, request=None)))
-
-    def claim_outbox(self, *args: Any) -> Any:
-        due = self.inner.claim_outbox(*args)
-        for entry in due:
-            self.inner.effect_done(entry.id)
-        return due
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ class Deed:
 def deeds_of(scale: Scale, node: str) -> list[Deed]:
     """What happens to a node, and what a merchant does."""
     levels = scale.faults
-    merchant = node.startswith("merchant")
+    merchant, relay = node.startswith("merchant"), node.startswith("relay")
     rates: dict[DeedKind, tuple[float, int, int]] = {
         DeedKind.CRASH: (levels.crashes, 5, 2 * HOUR),
         DeedKind.POWER_CUT: (levels.power_cuts, 1, 40),
@@ -66,6 +66,8 @@ def deeds_of(scale: Scale, node: str) -> list[Deed]:
     }
     found = []
     for kind, (rate, least, most) in rates.items():
+        if relay and kind not in (DeedKind.CRASH, DeedKind.POWER_CUT):
+            continue
         chance = random.Random(f"{scale.seed}/{kind}/{node}")  # noqa: S311 - no secrets
         at = 0.0
         while rate and (at := at + chance.expovariate(rate / YEAR)) < scale.seconds:

@@ -126,7 +126,9 @@ def _only(plan: Plan, slots: Sequence[int]) -> Plan:
     """The plan with these slots, and what happens to those who are left."""
     arrivals = tuple(arrival for arrival in plan.arrivals if arrival[0] in slots)
     people = {person_of(slot) for slot, _ in arrivals}
-    deeds = tuple(deed for deed in plan.deeds if person_behind(deed.node) in people or deed.node.startswith("merchant"))
+    deeds = tuple(
+        deed for deed in plan.deeds if person_behind(deed.node) in people or deed.node.startswith(("merchant", "relay"))
+    )
     return replace(plan, arrivals=arrivals, deeds=deeds)
 
 
@@ -146,7 +148,9 @@ def _traced(plan: Plan, outcome: Outcome, breakage: Breakage) -> Outcome:
     def wanted(node: str, slots: tuple[int, ...]) -> bool:
         if known is None or known.slot in slots:
             return True
-        return not slots and person_behind(node) in ("world", known.person, known.merchant)
+        return not slots and (
+            person_behind(node) in ("world", known.person, known.merchant) or node.startswith("relay")
+        )
 
     traced = asyncio.run(World(plan, wanted=wanted, breakage=breakage).run())
     del traced.lines[:-_TRACE_LINES_MAX]

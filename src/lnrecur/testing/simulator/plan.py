@@ -32,6 +32,9 @@ from lnrecur.values import Msat, UnixSeconds
 
 _HAS_TWIN: Final = 0.08
 """The chance of a person to have a second daemon some day."""
+_RELAYS: Final = ("relay 1", "relay 2")
+_HAS_RELAYS: Final = 0.2
+"""The chance of a world to have relays."""
 _CANNOT_HOLD: Final = 0.2
 """The chance of a merchant to have a money node that cannot hold payments."""
 _SUBSCRIPTIONS_PER_MERCHANT: Final = 40
@@ -78,15 +81,18 @@ class Plan:
     """What can be bought once, of each merchant one."""
     cannot_hold: frozenset[str]
     """Merchants whose money nodes settle every payment at once."""
+    relays: tuple[str, ...]
+    """Nodes that every message between a person and a merchant goes through; none: everybody is everybody's peer."""
     with_twins: frozenset[str]
     """People who come to have a second daemon of the same seed."""
     deeds: tuple[Deed, ...]
 
     @property
     def nodes(self) -> list[str]:
-        """All nodes that take part: merchants and people."""
+        """All nodes that take part from the beginning: relays, merchants and people."""
         merchants = sorted({offer.merchant for offer in self.offers})
-        return merchants + sorted({person_of(slot) for slot, _ in self.arrivals}, key=lambda name: (len(name), name))
+        people = sorted({person_of(slot) for slot, _ in self.arrivals}, key=lambda name: (len(name), name))
+        return [*self.relays, *merchants, *people]
 
 
 def make_plan(scale: Scale) -> Plan:
@@ -116,6 +122,7 @@ def make_plan(scale: Scale) -> Plan:
             for merchant in merchants
             if random.Random(f"{scale.seed}/hold/{merchant}").random() < _CANNOT_HOLD  # noqa: S311 - no secrets
         ),
+        _RELAYS if random.Random(f"{scale.seed}/relays").random() < _HAS_RELAYS else (),  # noqa: S311 - no secrets
         frozenset(),
         (),
     )
@@ -134,6 +141,14 @@ def person_of(slot: int) -> str:
 def twin_of(person: str) -> str:
     """What the second daemon of a person is called."""
     return f"{person}{TWIN}"
+
+
+def relays_of(plan: Plan, node: str) -> tuple[str, ...]:
+    """Which relays a node is connected to: a person to one of them, everybody else to all others."""
+    if not node.startswith("person"):
+        return tuple(relay for relay in plan.relays if relay != node)
+    chance = random.Random(f"{plan.scale.seed}/relay/{person_behind(node)}")  # noqa: S311 - no secrets
+    return (chance.choice(plan.relays),) if plan.relays else ()
 
 
 def person_behind(node: str) -> str:

@@ -39,7 +39,7 @@ class About:
         """See `Wanted`."""
         if slots:
             return self.slot in slots
-        return person_behind(node) == person_of(self.slot) or node.startswith("merchant")
+        return person_behind(node) == person_of(self.slot) or node.startswith(("merchant", "relay"))
 
 
 class Trace:

@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from lnrecur.errors import UsageError
+from lnrecur.messaging.relay import RelayLimits
 from lnrecur.service.assembly import Parts
+from lnrecur.service.courier import MessageSettings
 from lnrecur.testing.network import Faults
-from lnrecur.testing.rig import START, Rig
+from lnrecur.testing.rig import START, Rig, RigNode
 from lnrecur.testing.simulator.books import BooksOnDisk
 from lnrecur.testing.simulator.buyers import Buyers
 from lnrecur.testing.simulator.currency import SimulatedRates
@@ -29,7 +31,7 @@ from lnrecur.testing.simulator.facts import Facts, Subscription
 from lnrecur.testing.simulator.fate import Fate
 from lnrecur.testing.simulator.market import Market
 from lnrecur.testing.simulator.people import People
-from lnrecur.testing.simulator.plan import Plan
+from lnrecur.testing.simulator.plan import Plan, relays_of
 from lnrecur.testing.simulator.power import PowerCut
 from lnrecur.testing.simulator.promises import PROMISES, Promise, PromiseBroken
 from lnrecur.testing.simulator.scale import DAY
@@ -151,6 +153,9 @@ class World:
 
     async def _live(self, cleanup: ExitStack) -> None:
         self._books = BooksOnDisk(cleanup) if self.plan.scale.on_disk else None
+        if self.plan.relays:
+            self._rig.network.lay_out()
+            self.counts["relays"] = len(self.plan.relays)
         for name in self.plan.nodes:
             await self._join(name, can_hold=name not in self.plan.cannot_hold)
         self._market.open()
@@ -171,9 +176,19 @@ class World:
         scale = self.plan.scale
         store = None if self._books is None else self._books.of(name)
         dress = self._dresser(name)
-        await self._rig.join(name, open_manager=store, dress=dress, opening_balance_msat=_OPENING_MSAT, **more)
+        node = await self._rig.join(name, open_manager=store, dress=dress, opening_balance_msat=_OPENING_MSAT, **more)
+        for relay in relays_of(self.plan, name):
+            self._connect(node, self._rig.nodes.get(relay))
         self._facts.up_since[name] = self._rig.clock.now()
         self._fate.character(name, scale.seed, scale.faults.repeated_receipts)
+
+    def _connect(self, node: RigNode, relay: RigNode | None) -> None:
+        """A node and a relay are peers; that relays reach merchants and each other, everybody knows."""
+        if relay is None:
+            return  # it connects itself when it comes
+        self._rig.network.connect(node.node_id, relay.node_id)
+        if not node.name.startswith("person"):
+            self._rig.graph.connect(node.node_id, relay.node_id)
 
     async def _join_twin(self, twin: str, person: str, shares_money: bool) -> None:
         if self._books is not None:
@@ -194,6 +209,8 @@ class World:
 
         def dressed(parts: Parts) -> Parts:
             breakage, parts = self._breakage, replace(parts, rates=self._facts.rates)
+            if name in self.plan.relays:
+                parts = replace(parts, messages=MessageSettings(relay=RelayLimits()))
             behind = parts if breakage.behind is None else breakage.behind(name, parts)
             watched = self._witness.dress(name, behind)
             return power.dress(watched if breakage.before is None else breakage.before(name, watched))

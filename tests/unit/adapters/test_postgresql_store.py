@@ -23,13 +23,14 @@ from helpers.postgresql import PostgresServer, postgres_server
 from lnrecur.adapters.postgresql import open_postgresql, read_url, unhurried
 from lnrecur.adapters.silence import SILENCE_S_MAX, PatientConnection
 from lnrecur.adapters.store import ImpossibleRow, NotAStore, SqlRecurrenceManager, open_postgresql_manager
+from lnrecur.adapters.store.claims import WORK_CHANNEL
 from lnrecur.adapters.transactions import writing
 from lnrecur.errors import Fault, UsageError
-from lnrecur.ports import AlreadyPaid, Change, Conflict, RecurrenceManager, Stored, StoreError, StoreUnavailable
+from lnrecur.ports import AlreadyPaid, Change, Conflict, RecurrenceManager, Seat, Stored, StoreError, StoreUnavailable
 from lnrecur.recurrence.effects import Book, Claim, Emit, SendInvoiceRequest
 from lnrecur.recurrence.mandate import Mandate
 from lnrecur.recurrence.outbound_model import Outbound, Terms
-from lnrecur.values import Msat, PaymentHash, Preimage, RecurrenceId, UnixSeconds
+from lnrecur.values import Msat, NodeId, PaymentHash, Preimage, RecurrenceId, UnixSeconds
 
 NOW = UnixSeconds(1_750_000_000)
 ID = RecurrenceId(b"\x07" * 32)
@@ -147,6 +148,21 @@ def test_who_reads_on_in_the_log_misses_no_event_that_was_committed_late(
         slow.commit()
         reader.join(10)
     assert seen == ["slow", "quick"]
+
+
+def test_who_does_the_work_hears_of_a_subscription_that_begins_with_the_end_of_another(
+    postgres_store: str, manager: SqlRecurrenceManager
+) -> None:
+    manager.join(Seat("messages", work=False), NodeId(bytes(33)))
+    commit(manager)
+    with psycopg.connect(postgres_store, autocommit=True) as worker:
+        worker.execute(f"LISTEN {WORK_CHANNEL}".encode())
+        over = replace(STATE, wake_at=None)
+        manager.commit_outbound(Change(over, 1, NOW))
+        assert list(worker.notifies(timeout=0.1)) == [], "what is over leaves nothing to do"
+        begun = replace(STATE, recurrence_id=RecurrenceId(b"\x08" * 32))
+        manager.commit_outbound(Change(over, 2, NOW, begins=begun))
+        assert [heard.channel for heard in worker.notifies(timeout=10, stop_after=1)] == [WORK_CHANNEL]
 
 
 # --- a database that cannot ------------------------------------------------------------------------------------------

@@ -374,3 +374,15 @@ def test_a_text_of_a_stranger_cannot_reach_the_terminal(lnrecur: Commands) -> No
     assert "\x1b" not in shown
     assert "\u202e" not in shown
     assert "[bold]bank[/bold]" in shown
+
+
+@pytest.mark.slow
+def test_a_command_that_is_given_twice_under_one_key_is_one_order(lnrecur: Commands) -> None:
+    order = ("subscribe", OFFER, "--via", NOBODY, "--yes", "--idempotency-key", "mine")
+    assert lnrecur.ask(*order)["id"] == lnrecur.ask(*order)["id"]
+    assert lnrecur.ask(*order[:-2])["id"] != lnrecur.ask(*order)["id"], "without a key it is another order"
+    result = lnrecur.run(*order, "--note", "another")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "lnrecur: this key was used for another order: give each order a key of its own\n",
+    )

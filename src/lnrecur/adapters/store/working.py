@@ -105,6 +105,7 @@ class SqlWorkers:
         if self._shift is not None:
             message = any(isinstance(effect, MESSAGE_EFFECTS) for effect in change.outbox)
             wakes = isinstance(change.state, Outbound) and change.state.wake_at is not None
+            wakes = wakes or change.begins is not None
             work = wakes or len(change.outbox) > message
             claims.tell_others(db, self._shift, message=message, work=work)
 

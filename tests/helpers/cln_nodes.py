@@ -160,8 +160,9 @@ class ClnPayerNode(_Node):
             self._answers.setdefault(delivered.path_id, contents)
 
     async def fetch(
-        self, offer: Offer, label: str, counter: int, *, start: int | None = None, via: Sequence[NodeId] = ()
-    ) -> Invoice | str | None:
+        self, offer: Offer, label: str, counter: int, *, start: int | None = None, via: Sequence[NodeId] = (),
+        note: str | None = None,
+    ) -> Invoice | str | None:  # fmt: skip
         """`fetchinvoice`: the invoice, the text of the refusal, or None after a while of silence.
 
         `via`: the nodes between it and the issuer. The reply path begins at the last of them.
@@ -169,7 +170,7 @@ class ClnPayerNode(_Node):
         Raises:
             ClnError: it does not ask that, or does not take the invoice.
         """
-        request = self.model.fetch(offer, label, counter, self.rig.clock.now(), start=start)
+        request = self.model.fetch(offer, label, counter, self.rig.clock.now(), start=start, note=note)
         answer = await self._ask(offer, request, via)
         if answer is None:
             return None

@@ -57,7 +57,7 @@ def last_event(payer: RigNode, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("recurrence", [
     MONTHLY,
     replace(MONTHLY, paywindow=WINDOW, base=RecurrenceBase(0, START - 10 * DAY - 7)),
@@ -341,7 +341,7 @@ async def test_a_price_above_the_mandate_is_never_asked_for() -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 async def test_whatever_people_and_machines_do_in_two_months_both_sides_know_of_the_same_payments(
     seed: int, version: Version
 ) -> None:

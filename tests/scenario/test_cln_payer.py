@@ -199,6 +199,26 @@ async def test_two_of_ours_speak_its_dialect_and_keep_the_rules(seed: int) -> No
         assert_paid(rig, alice, subscription, 10)
 
 
+async def test_another_request_of_the_same_payer_gets_another_invoice_and_one_of_them_can_be_paid() -> None:
+    """Core Lightning's own issuer would send the first invoice again [5]; its payer refuses that."""
+    async with Rig(6) as rig:
+        merchant, payer = await rig.join("merchant"), ClnPayerNode(rig)
+        offer = publish(merchant, DAILY, amount=PRICE)
+        for counter in range(3):
+            one = await payer.fetch(offer, LABEL, counter, note="one")
+            other = await payer.fetch(offer, LABEL, counter, note="another")
+            assert isinstance(one, Invoice)
+            assert isinstance(other, Invoice)
+            assert one.payment_hash != other.payment_hash
+            if counter:
+                assert await payer.pay(one) is SentState.FAILED, "a subscriber's older invoice is withdrawn"
+            assert await payer.pay(other) is SentState.SUCCEEDED
+            assert await payer.pay(one) is SentState.FAILED
+            await rig.run_for(DAY)
+        assert sold(merchant, offer, payer) == [0, 1, 2]
+        assert_books(rig, merchant)
+
+
 async def test_core_lightning_cannot_pay_an_offer_in_the_numbers_of_the_draft() -> None:
     async with Rig(5) as rig:
         merchant, payer = await rig.join("merchant"), ClnPayerNode(rig)

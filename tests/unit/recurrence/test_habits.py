@@ -432,3 +432,19 @@ def test_a_payment_that_failed_after_an_internal_error_changes_nothing() -> None
     before = replace(payer.state)
     assert payer.step(PaymentFailed(payer.payment_hash, "no_route", False, bytes(8))) == ()
     assert payer.state == before
+
+
+# --- the edges -------------------------------------------------------------------------------------------------------
+
+
+def test_a_proportional_period_that_is_over_has_no_price_to_differ_from() -> None:
+    payer = PayerSide(of_core_lightning(base=PROPORTIONAL), terms=Terms(start=0))
+    payer.wake()
+    payer.now = UnixSeconds(NOW + PERIOD)
+    assert names(payer.receive(amount=1)) == ["payment.started"]
+
+
+def test_a_first_period_beyond_all_time_is_asked_for_at_once() -> None:
+    """T7: whoever looks at it next refuses it, and says so."""
+    offer = of_core_lightning(base=RecurrenceBase(0, 2**64 - 10), paywindow=SHORT)
+    assert first_due(offer, 7, NOW) == NOW

@@ -1,5 +1,8 @@
 """Money nodes that do not answer, hang, refuse, repeat themselves, or have no money."""
 
+from dataclasses import replace
+from typing import Any, cast
+
 import pytest
 
 from helpers.rig import (
@@ -16,7 +19,7 @@ from helpers.rig import (
     recurring,
     subscribe,
 )
-from lnrecur.ports import FailureReason
+from lnrecur.ports import FailureReason, MoneyNode, PayOrder, Rejected
 from lnrecur.recurrence.outbound_model import Phase
 from lnrecur.testing.rig import Rig, RigNode
 from lnrecur.testing.scripted_node import Call
@@ -93,6 +96,36 @@ async def test_a_money_node_that_refuses_a_payment_is_asked_with_a_new_invoice_l
         subscription = subscribe(alice, publish(merchant))
         alice.money.refuse("pay", 2)
         await rig.run_for(4 * PERIOD)
+        assert_paid(rig, alice, subscription, 4)
+
+
+class NoWayYet:
+    """Finds no route a few times before it begins anything, and says so."""
+
+    def __init__(self, inner: MoneyNode, times: int) -> None:
+        self._inner, self._left = inner, times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def pay(self, order: PayOrder) -> None:
+        if self._left:
+            self._left -= 1
+            raise Rejected("nothing leads there", reason=FailureReason.NO_ROUTE, retryable=True)
+        await self._inner.pay(order)
+
+
+async def test_what_was_not_begun_for_a_reason_that_may_pass_is_tried_again_with_the_same_invoice() -> None:
+    async with Rig(seed=8) as rig:
+        merchant = await rig.join("merchant")
+        alice = await rig.join(
+            "alice", dress=lambda parts: replace(parts, node=cast("MoneyNode", NoWayYet(parts.node, 3)))
+        )
+        subscription = subscribe(alice, publish(merchant))
+        await rig.run_for(4 * PERIOD)
+        failed = [event for event in alice.manager.events() if event.name == "subscription.payment_failed"]
+        assert [event.data["reason"] for event in failed] == ["no_route"] * 3
+        assert len(events(alice, "subscription.requested")) == 4
         assert_paid(rig, alice, subscription, 4)
 
 

@@ -53,9 +53,9 @@ def network(lnd_programs: Path, tmp_path_factory: pytest.TempPathFactory, tell, 
         lnd = network["A"].get("/v1/getinfo")["version"].partition(" ")[0]
         report(f"lnd {lnd} (pinned {lnd_version()}) and btcd {btcd}: A=B=C and D on regtest, up in {took}")
         yield network
-        for name, node in network.nodes.items():
-            if node.process is not None and node.process.process.poll() is None:
-                report(f"at the end lnd {name} has {node.balance_msat():,} msat in {len(node.channels())} channels")
+        up = [node for node in network.nodes.values() if node.process and node.process.process.poll() is None]
+        held = [f"{node.name} {node.balance_msat():,} msat in {len(node.channels())}" for node in up]
+        report(f"at the end the channels hold: {', '.join(held)}")
         report(f"all on real nodes took {time.monotonic() - began:.0f} s")
 
 

@@ -77,6 +77,8 @@ def test_a_payer_without_coins_is_told_and_pays_once_it_has_some(
     assert not network["D"].channels()
     with subscribed(network, network["D"], tmp_path) as (merchant, alice, subscription):
         assert failed_for(alice, subscription) == "insufficient_funds"
+        [told] = alice.events("subscription.insufficient_funds")
+        assert told["data"]["amount_msat"] == PRICE_MSAT
         assert network.balances()["C"] == before
         network["B"].open_channel(network["D"], push_sat=CHANNEL_SAT // 2, private=True)
         network.btcd.generate(3)

@@ -67,7 +67,7 @@ async def test_a_payment_larger_than_any_channel_is_paid_in_parts(
     assert (sent.state, sent.preimage, parts > 1) == (SentState.SUCCEEDED, order.preimage, True)
     moved = {name: after - before[name] for name, after in network.balances().items()}
     assert moved == {"A": -(amount + sent.fee_msat), "B": sent.fee_msat, "C": amount, "D": 0}
-    report(f"{amount:,} msat in {parts} parts, fees {sent.fee_msat:,} msat")
+    report(f"{amount:,} msat, more than any channel holds: paid in {parts} parts, fees {sent.fee_msat:,} msat")
     await pay_through(nodes["C"], nodes["A"], amount)
     network.balances()
 

@@ -17,6 +17,7 @@ from lnrecur.crypto.keys import PrivateKey
 from lnrecur.messaging.relay import RelayVerdict
 from lnrecur.ports import Change
 from lnrecur.recurrence.effects import Book, Emit
+from lnrecur.recurrence.event_objects import EventObject, ObjectType
 from lnrecur.testing.virtual_clock import VirtualClock
 from lnrecur.values import REGTEST, Msat, RecurrenceId, UnixSeconds
 
@@ -96,6 +97,25 @@ def test_events_come_in_order_and_behind_an_id(api: Api) -> None:
     assert api.get("/v1/events", after=1, limit=1).json()["events"] == events[1:2]
     assert api.get("/v1/events", after=3).json()["events"] == []
     assert api.get(f"/v1/subscriptions/{first['id']}").json()["events"] == [events[0], events[2]]
+
+
+def test_an_event_of_the_money_node_belongs_to_nobodys_subscription(api: Api) -> None:
+    about = EventObject(ObjectType.NODE, "02" * 33)
+    told = Emit("node.unavailable", {"trouble": "locked", "why": "wallet locked"})
+    api.services.parts.manager.tell(told, about, UnixSeconds(NOW))
+    assert api.get("/v1/events").json()["events"] == [
+        {
+            "id": 1,
+            "sequence": 1,
+            "at": "2027-01-15T08:00:00Z",
+            "name": "node.unavailable",
+            "role": None,
+            "subscription": None,
+            "offer_id": None,
+            "object": {"type": "node", "id": "02" * 33, "state": {}},
+            "data": {"trouble": "locked", "why": "wallet locked"},
+        }
+    ]
 
 
 def test_who_waits_for_events_is_answered_when_they_come(api: Api) -> None:

@@ -22,6 +22,8 @@ OFFER = (
     *("--pay-before", "1s", "--pay-after", "90s"),
 )
 
+AT_ONCE = {"first_delay_s": 1, "factor": 1, "cap_s": 1, "jitter_percent": 0}
+
 
 class Story:
     """A merchant in health, and a payer whose database gets into trouble."""
@@ -50,6 +52,8 @@ class Story:
             "mandate": {"max_per_period_msat": 1_000_000},
             "via": [self.merchant.address],
             "jitter_s": 0,
+            "request_retry": AT_ONCE,
+            "payment_retry": AT_ONCE,
         }
         return self.alice.order("/v1/subscriptions", order)
 

@@ -15,7 +15,8 @@ from lnrecur.cli.client import DaemonFailedForNow
 
 pytestmark = pytest.mark.slow
 
-PAYMENTS = 5
+PAYMENTS = 4
+AT_ONCE = {"first_delay_s": 1, "factor": 1, "cap_s": 1, "jitter_percent": 0}
 OFFER = (
     *("--amount", "1000sat", "--every", "1s", "--payments", str(PAYMENTS)),
     *("--pay-before", "1s", "--pay-after", "90s"),
@@ -40,7 +41,15 @@ def test_a_server_that_stands_still_is_told_and_all_goes_on_when_it_moves(
         for process in (merchant, alice, worker):
             process.start()
         offer = merchant.ask("offer", "create", "a thing", *OFFER)["offer"]
-        subscription = alice.ask("subscribe", offer, "--via", merchant.address, "--yes")["id"]
+        order = {
+            "offer": offer,
+            "mandate": {"max_per_period_msat": 1_000_000},
+            "via": [merchant.address],
+            "jitter_s": 0,
+            "request_retry": AT_ONCE,
+            "payment_retry": AT_ONCE,
+        }
+        subscription = alice.order("/v1/subscriptions", order)["id"]
         alice.wait_for_phase(subscription, "idle", 20)
         server.stand_still()
 
@@ -58,7 +67,7 @@ def test_a_server_that_stands_still_is_told_and_all_goes_on_when_it_moves(
         broken = {one["subject"] for one in alice.look("/v1/doctor")["findings"] if one["health"] == "broken"}
         assert "database" in broken
         booked = merchant.sold()[0]["payments"]
-        time.sleep(3)
+        time.sleep(2)
         assert merchant.sold()[0]["payments"] - booked <= 1, "nobody pays without the store"
         server.go_on()
         wait_for(lambda: True if "answers again after" in alice.log else None, 30, lambda: alice.log[-3000:])

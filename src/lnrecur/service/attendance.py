@@ -53,6 +53,7 @@ class Attendance:
         self._number = 0
         self._seen: dict[int, tuple[int, float]] = {}
         self._proved_at = 0.0
+        self._is_unheard = False
 
     @property
     def has_joined(self) -> bool:
@@ -92,8 +93,10 @@ class Attendance:
                 self._on_change()  # the scheduler finds out and joins again
             except StoreUnavailable as error:
                 self._seen.clear()
-                _LOG.warning("no beat: %s", error)
+                _LOG.log(logging.DEBUG if self._is_unheard else logging.WARNING, "no beat: %s", error)
+                self._is_unheard = True
             else:
+                self._is_unheard = False
                 self._proved_at = proved_at
                 self._watch(everybody, beats)
 

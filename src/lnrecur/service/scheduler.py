@@ -192,8 +192,8 @@ class Scheduler:
         now = self._clock.now()
         latest = now + self._nap_s_max
         until = latest if wake_at is None else min(wake_at, latest)
-        if until <= now:  # due, but it could not be done
-            until = now + BUSY_NAP_S
+        if until <= now:  # due, but it could not be done; what waits for receipts is poked when they are there
+            until = now + (BUSY_NAP_S if self._subscribers.known.until >= now else TROUBLE_NAP_S)
         self._nap = asyncio.ensure_future(self._clock.sleep_until(until))
         try:
             # The nap ends in time even if somebody sets the clock back.

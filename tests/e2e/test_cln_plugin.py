@@ -280,6 +280,26 @@ inside.Inside._payment = hang"""
     assert shop.running.killed is None
 
 
+async def test_a_payment_that_nobody_decides_in_time_goes_back_and_its_invoice_is_withdrawn(
+    street: list[House], tmp_path: Path
+) -> None:
+    alice, shop = street
+    patch = """import asyncio, lnrecur.plugin.inside as inside, lnrecur.adapters.nodes.cln.node as node
+inside.HOLD_S_MAX = 0.3
+async def wait(self, preimage): await asyncio.Event().wait()
+node.ClnNode.claim = wait"""
+    await asyncio.gather(alice.open(), shop.open(*launcher(tmp_path, patch)))
+    subscription = await subscribed(alice, shop)
+    async with asyncio.timeout(PATIENCE_S):
+        while not shop.answers("invoice_payment"):
+            await asyncio.sleep(0.05)
+        while (await shop.node.commands["listinvoices"]({}))["invoices"]:
+            await asyncio.sleep(0.05)
+    assert shop.answers("invoice_payment") == ["reject"]
+    assert "a payment of 10000 msat for lnrecur-" in shop.running.lines()
+    assert (await alice.ask("recur-subscriptions", subscription))["payments"] == 0
+
+
 async def test_a_hook_in_which_we_fail_is_answered_and_told_in_the_log(street: list[House], tmp_path: Path) -> None:
     shop = street[1]
     patch = """import lnrecur.plugin.inside as inside

@@ -14,6 +14,7 @@ from lnrecur.adapters.nodes.cln.hook_answers import MessageAnswer, PaymentAnswer
 from lnrecur.cli.offer import create
 from lnrecur.cli.subscribe import subscribe
 from lnrecur.plugin.catalogue import COMMANDS, HOLD_S_MAX, HOOKS, OPTIONS, manifest
+from lnrecur.plugin.program import _peer_in
 
 OURS = "lnrecur-" + "11" * 32
 
@@ -91,3 +92,20 @@ def test_the_page_lists_every_option_with_its_default_every_command_and_every_ho
     for name in (*HOOKS, "connect", "disconnect", "shutdown"):
         assert f"`{name}`" in section
     assert f"after {HOLD_S_MAX:.0f} seconds `reject`" in section
+
+
+@pytest.mark.parametrize(
+    ("params", "peer"),
+    [
+        ({"connect": {"id": "02aa", "direction": "in"}}, "02aa"),
+        ({"disconnect": {"id": "02aa"}}, "02aa"),
+        ({"id": "02aa", "address": {}}, "02aa"),
+        ({"connect": {}}, None),
+        ({"connect": 5}, None),
+        ({"id": 5}, None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_the_peer_of_a_notification_is_found_in_the_new_form_and_in_the_old(params: object, peer: str | None) -> None:
+    assert _peer_in(params) == peer

@@ -2,7 +2,8 @@
 
 The recurrence fields have two sets of numbers, called dialects: those of the open draft (lightning/bolts pull request
 1240) and the experimental ones Core Lightning uses. They are two spellings of one protocol: a message speaks one of
-them, and everything above this file is blind to which.
+them, and everything above this file is blind to which, but for recurrence/habits.py: it tells by the spelling of an
+offer whose habits are to be reckoned with.
 
 Ranges keep the three messages apart, since each contains the one it answers: offer fields 1 to 79 and the second
 billion, invoice request fields 0, 80 to 159 and the third billion, invoice fields 160 and up; 240 to 1000 are

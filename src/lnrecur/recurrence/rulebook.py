@@ -89,7 +89,8 @@ _KEPT: Final[tuple[tuple[str, str, Keeper | None], ...]] = (
      inbound_rules.check_history),
     ("Q14", "refused: a counter whose predecessor is not paid", inbound_rules.check_history),
     ("Q15", "refused: anything after a valid cancel", inbound_rules.check_history),
-    ("Q16", "refused: outside the window, for counters above 0; a lenient payee serves late ones, in order",
+    ("Q16", "refused: outside the window, for counters above 0; a lenient payee serves late ones, in order; offers in "
+     "Core Lightning's dialect are sold for the second too in which the window closes",
      inbound_rules.price),
     ("Q17", "refused: less than the expected amount, which is price times quantity, scaled by T10; or, by our policy, "
      "more than 5 times that",

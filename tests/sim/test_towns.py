@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -163,9 +164,14 @@ def assert_nobody_is_left(group: int) -> None:
 
 
 def alive(group: int) -> list[str]:
-    listed = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
-    rows = [line.split(maxsplit=2) for line in listed.splitlines()]
-    return [" ".join(row) for row in rows if row[0] == str(group) and not row[1].startswith("Z")]
+    """The commands of all processes of a group that have not ended."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            state, _, its_group = (process / "stat").read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state != "Z":
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+    return found
 
 
 def interrupt(running: subprocess.Popen[str]) -> int:

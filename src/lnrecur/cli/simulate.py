@@ -21,7 +21,7 @@ from lnrecur.testing.simulator.faults import faults_in_words, parse_faults
 from lnrecur.testing.simulator.promises import PROMISES
 from lnrecur.testing.simulator.report import Report
 from lnrecur.testing.simulator.report import simulate as simulate_world
-from lnrecur.testing.simulator.scale import YEAR, Scale
+from lnrecur.testing.simulator.scale import DAY, YEAR, Scale
 from lnrecur.testing.simulator.trace import Line
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _YEARS_MAX: Final = 100
 _SUBSCRIPTIONS_MAX: Final = 10_000
 _PROCESSES_MAX: Final = 256
+_VALUE_MAX: Final = 40
+"""Longest key, hash or offer that is shown whole."""
 _STEP: Final = 0.1
 """How often progress is told where standard error is no terminal, as a share of the time."""
 
@@ -191,8 +193,9 @@ def _show_trace(console: Console, report: Report) -> None:
     if report.small is None:
         return
     plan = report.small.plan
-    people = f"{len(plan.arrivals)} subscriptions, {plan.scale.seconds:,} seconds, {len(plan.deeds)} deeds"
-    console.print(f"\nThe smallest world that breaks it ({people}, faults: {faults_in_words(plan.scale.faults)}):")
+    size = f"subscriptions: {len(plan.arrivals)}, days: {plan.scale.seconds / DAY:.1f}, deeds: {len(plan.deeds)}"
+    told = f"\nThe smallest world that breaks it ({size}, faults: {faults_in_words(plan.scale.faults)}):"
+    console.print(told, soft_wrap=True)
     for deed in plan.deeds:
         console.print(f"  planned: {deed.kind} of {deed.node} after {deed.at:,} s ({deed.number})", soft_wrap=True)
     console.print()
@@ -200,10 +203,14 @@ def _show_trace(console: Console, report: Report) -> None:
 
 
 def _row(line: Line) -> tuple[str, str, str]:
-    data = " ".join(f"{name}={_short(value)}" for name, value in line.data.items() if value is not None)
+    data = " ".join(
+        f"{name}={_short(value)}"
+        for name, value in line.data.items()
+        if value is not None and f"{name} {value}" not in line.told
+    )
     return local_moment(line.at), line.node, printable(f"{line.told} {data}".strip())
 
 
 def _short(value: object) -> str:
     text = str(value)
-    return f"{text[:12]}..." if len(text) == 64 and text.isalnum() else text
+    return f"{text[:12]}..." if len(text) > _VALUE_MAX and " " not in text else text

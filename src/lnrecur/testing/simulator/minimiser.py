@@ -43,7 +43,7 @@ def minimise(
     search = _Search(plan, broken, breakage, runs_max, on_run)
     with suppress(_Spent):
         search.shrink()
-    return search.plan, _traced(search.plan, search.outcome, breakage)
+    return _told(search.plan), _traced(search.plan, search.outcome, breakage)
 
 
 class _Search:
@@ -59,17 +59,22 @@ class _Search:
 
     def shrink(self) -> None:
         """Leave out what can be left out, the greatest parts first."""
-        breach = self.outcome.breach
         self._shorten()
-        if breach is not None and breach.subscription is not None:
-            self._try(_only(self.plan, _slots_of(self.plan, breach.subscription)))
-        self._sublists([slot for slot, _ in self.plan.arrivals], lambda slots: _only(self.plan, slots))
+        self._depopulate()
         self._try(replace(self.plan, deeds=()))
         self._sublists(self.plan.deeds, self._with_deeds)
         for name in _NETWORK:
             if getattr(self.plan.scale.faults, name):
                 self._try(_with_faults(self.plan, replace(self.plan.scale.faults, **{name: 0.0})))
+        self._depopulate()
         self._shorten()
+
+    def _depopulate(self) -> None:
+        """Leave out people; once more in the end, since what happened to those may have depended on them."""
+        breach = self.outcome.breach
+        if breach is not None and breach.subscription is not None:
+            self._try(_only(self.plan, _slots_of(self.plan, breach.subscription)))
+        self._sublists([slot for slot, _ in self.plan.arrivals], lambda slots: _only(self.plan, slots))
 
     def _with_deeds(self, deeds: Sequence[Deed]) -> Plan:
         return replace(self.plan, deeds=tuple(deeds))
@@ -135,6 +140,12 @@ def _only(plan: Plan, slots: Sequence[int]) -> Plan:
 def _until(plan: Plan, seconds: int) -> Plan:
     deeds = tuple(deed for deed in plan.deeds if deed.at <= seconds)
     return replace(plan, scale=replace(plan.scale, seconds=seconds), deeds=deeds)
+
+
+def _told(plan: Plan) -> Plan:
+    """The same without the rates that its deeds were once made by: what is left of those stands in the plan."""
+    faults = plan.scale.faults
+    return _with_faults(plan, FaultLevels(**{name: getattr(faults, name) for name in _NETWORK}))
 
 
 def _with_faults(plan: Plan, faults: FaultLevels) -> Plan:

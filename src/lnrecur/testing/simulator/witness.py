@@ -104,11 +104,11 @@ class Witness:
             logged += batch
         state = None if before is None else before.state
         self.tell("committed", commit := Commit(node, role, subject, state, change, logged))
-        known = self.facts.subscriptions.get(subject)
-        slots = () if known is None else (known.slot,)
         for event in logged:
             self.trace.digest_of(node, event)
-            self.note(node, "event", event.name, slots, **event.data)
+            if not event.name.startswith("offer."):  # the deed that led to it is told
+                known = self.facts.subscriptions.get(event.subject)
+                self.note(node, "event", event.name, () if known is None else (known.slot,), **event.data)
         for booking in change.bookings:
             self.trace.digest_booking(node, booking)
         for listener in self.listeners:

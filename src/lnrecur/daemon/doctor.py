@@ -127,7 +127,7 @@ def look_at_seed(watch: SeedWatch, paying: Sequence[Outbound]) -> list[Finding]:
     adopted = sum(state.adopted for state in paying if not state.is_final)
     if not adopted:
         return []
-    told = f"{adopted} payments were made by another daemon of this seed, or before this database was restored"
+    told = f"{adopted} payments were made by a person, by another daemon of this seed, or before a restore"
     return [Finding("seed", Health.WARNING, told, "if another daemon may still run, stop it: docs/backup.md")]
 
 

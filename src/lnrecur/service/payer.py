@@ -349,7 +349,9 @@ class PayerService:
             now = self._clock.now()
             happened = event()
             step = outbound.step(stored.state, happened, now)
-            effects = (*step.effects, *self._seed_watch.of_adoption(stored.state, step))
+            told_by_person = isinstance(happened, Approved)
+            twin = () if told_by_person else self._seed_watch.of_adoption(stored.state, step)
+            effects = (*step.effects, *twin)
             change = change_of(step.state, effects, version=stored.version, at=now, begins=step.begins)
             if changes_nothing(change, stored.state):
                 return step

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from lnrecur.adapters.nodes.cln import ClnRpc, ClnUnavailable
@@ -16,14 +17,14 @@ from lnrecur.daemon.bootstrap import Within, run_daemon
 from lnrecur.daemon.config import ProcessRole, Settings
 from lnrecur.daemon.files import AlreadyRunning, read_seed
 from lnrecur.daemon.http.routes import Routes
-from lnrecur.daemon.http.server import stop_on_signals
+from lnrecur.daemon.http.server import CannotServe, stop_on_signals
 from lnrecur.daemon.message_settings import message_router
 from lnrecur.daemon.speaking import HostSpeech, Speech
 from lnrecur.errors import LnrecurError
 from lnrecur.messaging.messenger import Delivered
 from lnrecur.plugin.catalogue import HOLD_S_MAX
 from lnrecur.plugin.commands import FOR_NOW, PLUGIN_ERROR, Commands, error_of
-from lnrecur.plugin.options import Prepared
+from lnrecur.plugin.options import ANY_PORT, Prepared
 from lnrecur.service.assembly import Services
 from lnrecur.service.guest import IN_HAND_MAX, GuestInbox, is_for_us
 from lnrecur.service.keyring import Keyring
@@ -84,16 +85,25 @@ class Inside:
                 await self._inbox.close()
 
     async def _run_daemon(self, within: Within) -> None:
-        """Where lightningd was killed and is back at once, the plugin of its last life may still be on its way out."""
-        until = self._loop.time() + PREDECESSOR_S_MAX
+        """Run it; again where something is in the way that goes away, or that can be gone around.
+
+        Where lightningd was killed and is back at once, the plugin of its last life may still be on its way out; and
+        somebody may take the usual port between our look at it and our serving there.
+        """
+        until, settings = self._loop.time() + PREDECESSOR_S_MAX, self._prepared.settings
         while True:
             try:
-                await run_daemon(self._prepared.home, self._prepared.settings, ProcessRole.ALL, _LOG.info, within)
+                await run_daemon(self._prepared.home, settings, ProcessRole.ALL, _LOG.info, within)
             except AlreadyRunning as error:
                 if self._stop.is_set() or self._loop.time() > until:
                     raise
                 _LOG.info("waiting for another daemon to end: %s", error)
                 await asyncio.sleep(_ASK_AGAIN_S)
+            except CannotServe as error:
+                if not self._prepared.any_port or settings.http_listen == ANY_PORT:
+                    raise
+                _LOG.info("serving HTTP on a free port: %s", error)
+                settings = replace(settings, http_listen=ANY_PORT)
             else:
                 return
 

@@ -19,6 +19,7 @@ from lnrecur.plugin.catalogue import OPTIONS
 from lnrecur.values import CHAINS
 
 _LOCALHOST: Final = "127.0.0.1"
+ANY_PORT: Final = f"{_LOCALHOST}:0"
 _OFF: Final = ("off", "0", "")
 _PORT_MAX: Final = 65535
 _DEFAULTS: Final = {name: default for name, default, _ in OPTIONS}
@@ -33,6 +34,8 @@ class Prepared:
     rpc_file: Path
     is_new: bool
     """Whether the seed has just been made."""
+    any_port: bool
+    """Whether the HTTP API may be served on another port than the usual one."""
 
 
 def prepare(init: Mapping[str, Any]) -> Prepared:
@@ -67,19 +70,23 @@ def prepare(init: Mapping[str, Any]) -> Prepared:
             "log_level": str(options["lnrecur-log-level"]),
         },
     )
-    return Prepared(home, settings, rpc_file, is_new)
+    return Prepared(home, settings, rpc_file, is_new, any_port=_is_auto(str(options["lnrecur-http-port"])))
 
 
 def _http_listen(port: str) -> str:
     word = port.strip().lower()
     if word in _OFF:
         return ""
-    if word == "auto":
-        return f"{_LOCALHOST}:{DEFAULT_HTTP_PORT if _is_free(DEFAULT_HTTP_PORT) else 0}"
+    if _is_auto(word):
+        return f"{_LOCALHOST}:{DEFAULT_HTTP_PORT}" if _is_free(DEFAULT_HTTP_PORT) else ANY_PORT
     if not word.isascii() or not word.isdigit() or len(word) > len(str(_PORT_MAX)) or int(word) > _PORT_MAX:
         told = f"lnrecur-http-port is a port, auto or off, not {port!r}"
         raise UsageError(told, field="lnrecur-http-port")
     return f"{_LOCALHOST}:{word}"
+
+
+def _is_auto(port: str) -> bool:
+    return port.strip().lower() == "auto"
 
 
 def _is_free(port: int) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from lnd_daemons import LndDaemon
-from lnd_network import Lnd, Network
+from lnd_network import Lnd, Network, wait_until
 
 from helpers.daemons import assert_books_agree
 
@@ -111,3 +111,39 @@ def test_everything_is_paid_exactly_once_whoever_is_killed(
         for name in "AC":
             if network[name].process is None:
                 network[name].restart()
+
+
+def test_what_lnd_claims_while_the_daemon_is_dead_is_booked_when_it_is_back(
+    network: Network, tmp_path: Path, report: Callable[[str], None]
+) -> None:
+    """B, over which the payment goes, stands still until the payee's daemon is dead; then C's lnd claims it alone."""
+    merchant = LndDaemon(tmp_path / "merchant", network["C"], 'lnd_hold = "off"')
+    alice = LndDaemon(tmp_path / "alice", network["A"])
+    before = network.balances()
+    forwarder = network["B"].process
+    assert forwarder is not None
+    try:
+        for daemon in (merchant, alice):
+            daemon.launch()
+        for daemon in (merchant, alice):
+            daemon.wait_until_up()
+        terms = ("--amount", f"{PRICE_MSAT}msat", "--every", "1day", "--payments", "2")
+        offer = merchant.ask("offer", "create", "claimed alone", *terms)["offer"]
+        forwarder.process.send_signal(signal.SIGSTOP)
+        subscription = alice.ask("subscribe", offer, "--via", merchant.address, "--yes")["id"]
+        wait_until(lambda: alice.events("payment.started"), "the payment to begin", 60)
+        merchant.kill()
+        forwarder.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: alice.subscription(subscription)["payments"] == 1, "the payment", 60)
+        merchant.start()
+        assert_books_agree(merchant, alice, subscription, 1)
+        assert network.balances()["C"] == before["C"] + PRICE_MSAT
+        assert [event["data"]["counter"] for event in merchant.events("subscription.created")] == [0]
+        report("paid while the payee's daemon was dead, and claimed by lnd: booked once it was back")
+    except BaseException:
+        print("ALICE", alice.log[-6000:], "MERCHANT", merchant.log[-6000:])
+        raise
+    finally:
+        forwarder.process.send_signal(signal.SIGCONT)
+        for daemon in (merchant, alice):
+            daemon.kill()

@@ -22,14 +22,15 @@ PRICE = ("--amount", f"{PRICE_MSAT}msat", "--every", "3s", "--pay-before", "2s",
 def test_three_periods_are_paid_then_cancelled_and_the_channels_agree_with_the_books(
     payer: str, network: Network, tmp_path: Path, report: Callable[[str], None]
 ) -> None:
-    """A pays through B. B itself is the node at which the payee's payment paths begin.
+    """A pays through B, and what arrives is held. B, where the payee's payment paths begin, pays and lnd claims itself.
 
     The offer is asked over a blinded path, and the onion messages of both sides are carried by B, a plain lnd with
     onion-msg-relay-all, to which both daemons are connected without any channel.
     """
     began = time.monotonic()
     relay = network["B"].address
-    merchant = LndDaemon(tmp_path / "merchant", network["C"], peers=(relay,))
+    held = 'lnd_hold = "on"' if payer == "A" else 'lnd_hold = "off"'
+    merchant = LndDaemon(tmp_path / "merchant", network["C"], held, peers=(relay,))
     alice = LndDaemon(tmp_path / "alice", network[payer], peers=(relay,))
     before = network.balances()
     try:

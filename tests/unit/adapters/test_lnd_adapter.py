@@ -379,8 +379,10 @@ async def test_handing_a_payment_over(
         assert body["fee_limit_msat"] == "5000"
         assert body["payment_request"].startswith("lnbcrt250000p1")
         return
-    with pytest.raises(outcome):
+    with pytest.raises(outcome) as refused:
         await node.pay(a_payment())
+    if isinstance(refused.value, Rejected):
+        assert refused.value.reason is (FailureReason.EXPIRED if "expired" in str(answer) else None)
 
 
 @pytest.mark.parametrize(
@@ -391,8 +393,10 @@ async def test_handing_a_payment_over(
 async def test_what_cannot_be_paid_is_rejected_before_lnd_hears_of_it(
     lnd: StandIn, node: LndNode, changes: dict[str, Any]
 ) -> None:
-    with pytest.raises(Rejected):
+    with pytest.raises(Rejected) as refused:
         await node.pay(a_payment(**changes))
+    assert refused.value.reason is (FailureReason.EXPIRED if "expires_at" in changes else None)
+    assert not refused.value.retryable
     assert "POST /v2/router/send" not in dict(lnd.asked)
 
 

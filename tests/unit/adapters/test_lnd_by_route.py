@@ -17,6 +17,7 @@ from test_lnd_bolt11 import HOP, payment_path
 from helpers.lnd_stand_in import LOCKED, NOT_PERMITTED, StandIn, a_channel
 from lnrecur.adapters.nodes.lnd import LndNode, LndUnavailable
 from lnrecur.adapters.nodes.lnd.bolt11 import fits_bolt11
+from lnrecur.crypto.keys import PrivateKey
 from lnrecur.ports import FailureReason, PaymentPath, PayOrder, Rejected, Sent, SentState
 from lnrecur.testing.virtual_clock import VirtualClock
 from lnrecur.values import REGTEST, Msat
@@ -26,6 +27,7 @@ ROUTE: dict[str, Any] = {
     "total_fees_msat": "1002",
     "hops": [{"amt_to_forward_msat": "0", "chan_id": "1"}, {"amt_to_forward_msat": "25000", "chan_id": "0"}],
 }
+KNOWN = f"GET /v1/graph/node/{HOP.node.hex()}"
 NO_PAYMENT = (404, {"error": {"code": 5, "message": "payment isn't initiated"}})
 NO_PATH_FOUND = (500, {"code": 2, "message": "unable to find a path to destination", "details": []})
 NO_BALANCE = (500, {"code": 2, "message": "insufficient local balance", "details": []})
@@ -194,11 +196,27 @@ async def test_what_cannot_be_paid_by_route_is_refused_with_a_reason(lnd: StandI
 
 async def test_of_several_paths_those_that_fit_bolt11_are_paid_by_it(lnd: StandIn, node: LndNode) -> None:
     lnd.answers["POST /v2/router/send"] = (200, [{"result": {"status": "IN_FLIGHT"}}])
+    lnd.answers["GET /v1/channels"] = (200, {"channels": []})
+    lnd.answers[KNOWN] = (200, {"node": {}})
     [long], short = long_payment().paths, path_of(50, 50)
     await node.pay(long_payment(paths=(long, short)))
     asked = dict(lnd.asked)
     assert "POST /v2/router/send" in asked
     assert QUERY not in asked
+
+
+async def test_a_long_path_is_taken_if_nobody_knows_where_the_short_one_begins(lnd: StandIn, node: LndNode) -> None:
+    lnd.answers["GET /v1/channels"] = (200, {"channels": []})
+    lnd.answers[KNOWN] = (200, {"node": {}})
+    stranger = PrivateKey(bytes(31) + b"\x0b").point
+    lnd.answers[f"GET /v1/graph/node/{stranger.hex()}"] = (500, {"code": 2, "message": "unable to find node"})
+    [long], short = long_payment().paths, path_of(50, 50)
+    short = replace(short, path=replace(short.path, first_node_id=stranger))
+    await node.pay(long_payment(paths=(short, long)))
+    asked = dict(lnd.asked)
+    assert "POST /v2/router/send" not in asked
+    [path] = asked[QUERY]["blinded_payment_paths"]
+    assert len(base64.b64decode(path["blinded_path"]["blinded_hops"][0]["encrypted_data"])) == 400
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ _FEE_LIMIT: Final = re.compile(r" \(lnrecur, fees up to ([0-9]+) msat\)$")
 _REFUSALS: Final = ("FAILURE_REASON_INCORRECT_PAYMENT_DETAILS", "FAILURE_REASON_ERROR")
 """Whatever goes wrong inside a blinded path, the payee's no included, comes back from its introduction node as one
 code, which ends the payment as an error. A new invoice has new paths, so this one is not tried again."""
+_EXPIRED: Final = "invoice expired"
 _UNKNOWN_PAYMENT: Final = "payment isn't initiated"
 _KNOWN_PAYMENT: Final = (
     "already exists",
@@ -63,13 +64,12 @@ class Payments:
         """See `MoneyNode.pay`; `info` is of this LND, and fresh."""
         _check(order)
         if now > order.expires_at:
-            raise Rejected(f"the invoice expired at {order.expires_at}, and it is {now}")
-        paths = await self._usable(order, info)
-        fitting = [path for path in paths if fits_bolt11(path)]
-        if not fitting:
+            told_so = f"the invoice expired at {order.expires_at}, and it is {now}"
+            raise Rejected(told_so, reason=FailureReason.EXPIRED)
+        paths = await self._chosen(await self._usable(order, info), order)
+        if not fits_bolt11(paths[0]):
             await self._by_route.pay(order, paths)
             return
-        paths = await self._chosen(fitting, order)
         limit = f" (lnrecur, fees up to {order.max_fee_msat} msat)"
         room = DESCRIPTION_MAX - len(limit)
         request = write_bolt11(
@@ -104,7 +104,8 @@ class Payments:
             low = str(error).lower()
             if error.code == LndRefused.ALREADY_EXISTS or any(words in low for words in _KNOWN_PAYMENT):
                 return
-            raise Rejected(f"LND does not pay this: {error}") from error
+            reason = FailureReason.EXPIRED if _EXPIRED in low else None
+            raise Rejected(f"LND does not pay this: {error}", reason=reason) from error
 
     async def sent(self, payment_hash: PaymentHash) -> Sent:
         """See `MoneyNode.sent`."""
@@ -159,7 +160,7 @@ class Payments:
         return found
 
     async def _chosen(self, paths: list[PaymentPath], order: PayOrder) -> list[PaymentPath]:
-        """Those that LND will make the best of.
+        """Those that LND will make the best of; either all of them fit a BOLT 11 text, or none.
 
         Given several paths with one of a single hop, it looks at that one alone (`routing/blinding.go`), even where it
         knows no way there. So where there is a choice, ends nobody knows are left out, and then single hops: unless one
@@ -168,13 +169,16 @@ class Payments:
         """
         if len(paths) == 1:
             return paths
-        single = [path for path in paths if len(path.path.hops) == 1]
+        single = [path for path in paths if len(path.path.hops) == 1 and fits_bolt11(path)]
         for path in single:
             peer = NodeId(_introduction(path))
             if await self._channels.sendable_msat(peer, in_parts=order.may_split) >= order.amount_msat:
                 return [path]
         known = [path for path in paths if await self._channels.knows(NodeId(_introduction(path)))] or paths
-        return [path for path in known if len(path.path.hops) > 1] or known[:1]
+        fitting = [path for path in known if fits_bolt11(path)]
+        if not fitting:
+            return [path for path in known if not fits_bolt11(path)]
+        return [path for path in fitting if len(path.path.hops) > 1] or fitting[:1]
 
     # --- after
 

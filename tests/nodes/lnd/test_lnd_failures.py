@@ -29,7 +29,7 @@ def subscribed(network: Network, lnd: Lnd, folder: Path, *limits: str) -> Iterat
         for daemon in (merchant, alice):
             daemon.wait_until_up()
         offer = merchant.ask("offer", "create", "trouble", *OFFER)["offer"]
-        flags = ("--via", merchant.address, "--payment-retry", SOON, "--yes", *limits)
+        flags = ("--via", merchant.address, "--payment-retry", SOON, "--yes", "--jitter", "0s", *limits)
         yield merchant, alice, alice.ask("subscribe", offer, *flags)["id"]
     except BaseException:
         print("ALICE", alice.log[-4000:], "MERCHANT", merchant.log[-4000:])

@@ -72,7 +72,7 @@ def test_everything_is_paid_exactly_once_whoever_is_killed(
         for daemon in (merchant, alice):
             daemon.wait_until_up()
         offer = merchant.ask("offer", "create", "kill", *OFFER, "--blinded")["offer"]
-        subscription = alice.ask("subscribe", offer, "--yes")["id"]
+        subscription = alice.ask("subscribe", offer, "--yes", "--jitter", "0s")["id"]
 
         with a_payment_held(merchant):  # the payee's lnd dies between claimable and claim
             network["C"].kill()

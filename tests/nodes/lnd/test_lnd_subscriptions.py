@@ -39,7 +39,7 @@ def test_three_periods_are_paid_then_cancelled_and_the_channels_agree_with_the_b
         for daemon in (merchant, alice):
             daemon.wait_until_up()
         offer = merchant.ask("offer", "create", "ten thousand sat", *PRICE, "--blinded")["offer"]
-        subscription = alice.ask("subscribe", offer, "--yes")["id"]
+        subscription = alice.ask("subscribe", offer, "--yes", "--jitter", "0s")["id"]
         wait_until(lambda: alice.subscription(subscription)["payments"] >= 3, f"three payments by {payer}")
         alice.ask("subscriptions", "cancel", subscription)
         ended = alice.wait_for_phase(subscription, "cancelled", 90)

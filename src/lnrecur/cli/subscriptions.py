@@ -186,7 +186,9 @@ def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
     if told.get("awaiting_msat") is not None:
         facts.append(("waits for", f"your approval of {amount_in_words(told['awaiting_msat'])}"))
     if told.get("new_terms"):
-        facts.append(("new offer", f"{printable(told['new_terms'])}: approve to move to it, or decline"))
+        facts.append(("new offer", printable(told["new_terms"])))
+    if told.get("question"):
+        facts.append(("answer", f"`lnrecur subscriptions approve {told['id'][:12]}` shows all of it and asks"))
     if told["role"] == "payee" and told["missed_periods"]:
         facts.append(("missed", _periods(told["missed_periods"])))
     if told.get("waived_periods"):

@@ -93,6 +93,18 @@ def test_the_next_try_is_told_with_the_moment_at_which_it_is_given_up(
     assert told == f"payment no. 2 at {again}, given up at {closes}"
 
 
+def test_what_waits_is_told_with_the_command_that_answers_it(show: Callable[[PayerSide], dict[str, str]]) -> None:
+    payer = requesting(1)
+    assert "answer" not in show(payer)
+    payer.receive(amount=PRICE + 1)
+    told = show(payer)
+    assert told["waits for"] == "your approval of 10.001 sat"
+    assert (
+        told["answer"]
+        == f"`lnrecur subscriptions approve {payer.state.recurrence_id.hex()[:12]}` shows all of it and asks"
+    )
+
+
 def test_a_first_request_is_told_with_the_moment_at_which_it_is_given_up(
     show: Callable[[PayerSide], dict[str, str]],
 ) -> None:

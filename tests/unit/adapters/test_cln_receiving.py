@@ -119,6 +119,28 @@ async def test_a_withdrawal_that_a_crash_cut_in_two_is_finished_at_the_next_star
     assert await alone.payer.follow(HASH) == REFUSED
 
 
+async def test_what_was_paid_between_the_note_and_the_deletion_is_claimed_and_stays_on_record(alone: Two) -> None:
+    """A plugin that dies between the two says "continue" to lightningd, and without one it takes what arrives."""
+    order, notes = await alone.payable(), Notes(ClnRpc(alone.l2.rpc_file))
+    await notes.write(Kind.WITHDRAWN, HASH, {"at": NOW, "context": "c2VhbGVk"}, instead_of=None)
+    await alone.payer.pay(order)
+    assert (await alone.payer.follow(HASH)).state is SentState.SUCCEEDED
+    async with alone.again(alone.l2) as another:
+        [told] = await receipts(another, 1)
+        assert (told.state, told.amount_msat, told.context) == (ReceivedState.CLAIMED, PRICE, b"sealed")
+        assert await another.received(HASH) == CLAIMED
+        assert not await another.cancel(HASH)
+    assert await notes.read(Kind.WITHDRAWN, HASH) is None
+
+
+async def test_what_is_being_withdrawn_is_not_registered_again(alone: Two) -> None:
+    await alone.payable()
+    note = {"at": NOW, "context": "c2VhbGVk"}
+    await Notes(ClnRpc(alone.l2.rpc_file)).write(Kind.WITHDRAWN, HASH, note, instead_of=None)
+    with pytest.raises(Rejected, match="withdrawn"):
+        await alone.payee.register(receive_order())
+
+
 # --- nothing is missed
 
 
@@ -210,6 +232,15 @@ async def test_payments_that_somebody_deleted_are_a_gap_that_the_doctor_tells(al
     assert await alone.payee.received(gone) == Received(ReceivedState.UNKNOWN)
     [finding] = [one for one in await alone.payee.diagnose() if one.subject == "receipts"]
     assert "payments 2 to 2 were deleted before they were told" in finding.told
+
+
+async def test_what_was_deleted_before_the_first_payment_we_saw_is_no_gap(alone: Two) -> None:
+    """A node that cleans up its invoices has numbered thousands of payments before lnrecur came."""
+    gone = await paid(alone, Preimage(b"\x01" * 32))
+    await ClnRpc(alone.l2.rpc_file).call("delinvoice", {"label": label_of(gone), "status": "paid"})
+    await paid(alone, Preimage(b"\x02" * 32))
+    await receipts(alone.payee, 1)
+    assert not [one for one in await alone.payee.diagnose() if one.subject == "receipts"]
 
 
 async def test_an_invoice_that_somebody_deleted_is_unknown_and_can_be_made_again(alone: Two) -> None:

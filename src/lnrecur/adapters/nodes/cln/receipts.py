@@ -82,8 +82,7 @@ class Receipts:
             await self._skip_history()
         await self._notes.prune(self._clock.now())
         for note in await self._notes.all(Kind.WITHDRAWN):
-            if self._clock.now() - note.at <= TOLD_AGAIN_S:
-                await self._receivables.finish_withdrawing(note)
+            if self._clock.now() - note.at <= TOLD_AGAIN_S and await self._receivables.finish_withdrawing(note):
                 at = UnixSeconds(note.at)
                 yield self._receipt(note.payment_hash, ReceivedState.CANCELED, ZERO_MSAT, context_of(note), at)
         while True:
@@ -133,7 +132,7 @@ class Receipts:
             index = int(told["pay_index"])
         except (KeyError, TypeError, ValueError) as error:
             raise ClnUnavailable(Trouble.NO_CLN, "a payment Core Lightning tells of has no pay_index") from error
-        if index > self._paid + 1:
+        if index > self._paid + 1 > 1:  # what was deleted before the first one that we ever saw was no concern of ours
             first, last = self._paid + 1, index - 1
             self.gap = f"payments {first} to {last} were deleted before they were told (delinvoice or autoclean)"
             _LOG.warning("Core Lightning: %s", self.gap)

@@ -60,11 +60,11 @@ class Receivables:
         payment_hash, description = PaymentHash(sha256(order.preimage)), write_description(order)
         cltv = max(CLTV_EXPIRY, cltv_final)
         known = await self.invoice(payment_hash)
+        if known is None and order.expires_at < self._clock.now():
+            raise Rejected(f"this receivable expired at {order.expires_at}, and it is {self._clock.now()}")
+        if await self._notes.read(Kind.WITHDRAWN, payment_hash) is not None:
+            raise Rejected("this receivable was withdrawn")
         if known is None:
-            if order.expires_at < self._clock.now():
-                raise Rejected(f"this receivable expired at {order.expires_at}, and it is {self._clock.now()}")
-            if await self._notes.read(Kind.WITHDRAWN, payment_hash) is not None:
-                raise Rejected("this receivable was withdrawn")
             known = await self._make(order, payment_hash, description, cltv)
         if (known.description, known.amount_msat) != (description, order.amount_msat):
             raise Rejected("this preimage was registered with other terms")
@@ -174,20 +174,24 @@ class Receivables:
         self.on_withdrawn(invoice)
         return True
 
-    async def finish_withdrawing(self, note: Note) -> None:
-        """Delete what a crash has left between a note and its deletion.
+    async def finish_withdrawing(self, note: Note) -> bool:
+        """Delete what a crash has left between a note and its deletion. False: it was paid in between, and is claimed.
 
         Raises:
             ClnUnavailable: no answer.
         """
         invoice = await self.invoice(note.payment_hash)
-        if invoice is not None and not await self._delete(invoice):
-            await self._notes.drop(Kind.WITHDRAWN, note.payment_hash)
+        if invoice is None or await self._delete(invoice):
+            return True
+        await self._notes.drop(Kind.WITHDRAWN, note.payment_hash)
+        return False
 
     async def _delete(self, invoice: Invoice) -> bool:
-        """False: it was paid a moment ago."""
+        """False: it is paid. That is on record until it was told, so it is never deleted."""
         status = invoice.status
         for _ in range(3):
+            if status == "paid":
+                return False
             try:
                 await self._rpc.call("delinvoice", {"label": invoice.label, "status": status})
             except ClnRefused as error:
@@ -196,8 +200,6 @@ class Receivables:
                 now = await self.invoice(invoice.payment_hash)
                 if now is None:
                     return True
-                if now.status == "paid":
-                    return False
                 status = now.status
             else:
                 return True

@@ -48,7 +48,7 @@ def test_the_page_leads_from_nothing_to_a_first_payment(nodes: list[Process], tm
     environment = {**{name: value for name, value in CLEAN.items() if not name.startswith("XDG_")}, **home}
     shop.start()
     said = {
-        "NODE_ID@127.0.0.1:9735": shop.address,  # a stand-in speaks no BOLT 8; the shop's daemon does
+        "NODE_ID@127.0.0.1:39735": shop.address,  # a stand-in speaks no BOLT 8; the shop's daemon does
         "lno1...": shop.ask("offer", "create", "The weekly", "--amount", "1000sat", "--every", "1w")["offer"],
     }
     daemon: subprocess.Popen[str] | None = None

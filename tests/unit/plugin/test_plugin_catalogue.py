@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from lnrecur.adapters.nodes.cln.hook_answers import MessageAnswer, PaymentAnswer
 from lnrecur.cli.offer import create
 from lnrecur.cli.subscribe import subscribe
 from lnrecur.plugin.catalogue import COMMANDS, HOLD_S_MAX, HOOKS, OPTIONS, manifest
+from lnrecur.plugin.parameters import by_name
 from lnrecur.plugin.program import _peer_in
 
 OURS = "lnrecur-" + "11" * 32
@@ -92,6 +94,23 @@ def test_the_page_lists_every_option_with_its_default_every_command_and_every_ho
     for name in (*HOOKS, "connect", "disconnect", "shutdown"):
         assert f"`{name}`" in section
     assert f"after {HOLD_S_MAX:.0f} seconds `reject`" in section
+
+
+def test_the_commands_on_the_page_are_taken_and_a_confirmation_repeats_what_was_asked() -> None:
+    known = {command.name: command for command in COMMANDS}
+    typed = [shlex.split(line) for line in re.findall(r"^lightning-cli (.*)", PAGE, re.MULTILINE)]
+    asked: list[dict[str, object]] = []
+    for words in typed:
+        by_key = words[0] == "-k"
+        name, *given = words[by_key:]
+        if name not in known:
+            continue
+        given = given[: given.index("#")] if "#" in given else given
+        taken = by_name(known[name], dict(word.split("=", 1) for word in given) if by_key else given)
+        if taken.pop("confirm", None):
+            assert taken in asked, "else its digest is refused"
+        asked.append(taken)
+    assert len(asked) >= 10
 
 
 @pytest.mark.parametrize(

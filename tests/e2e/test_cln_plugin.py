@@ -163,6 +163,9 @@ async def test_from_offer_to_cancel_by_commands_of_lightning_cli(street: list[Ho
     for house in street:
         assert await house.host.stop(house.running) == 0
         assert house.running.killed is None
+        files = [(house.node.folder / "lnrecur" / name).read_text().strip() for name in ("seed", "http-token")]
+        for secret in (*files, *(one["preimage"] for one in book)):
+            assert secret not in house.running.lines(), "the log is read by many"
 
 
 async def test_a_private_node_is_asked_and_paid_over_its_public_peer(tmp_path: Path, network: Network) -> None:
@@ -302,8 +305,13 @@ node.ClnNode.claim = wait"""
 
 async def test_a_hook_in_which_we_fail_is_answered_and_told_in_the_log(street: list[House], tmp_path: Path) -> None:
     shop = street[1]
-    patch = """import lnrecur.plugin.inside as inside
-async def fail(self, params): print("to stdout, by " + "mistake", flush=True); raise ZeroDivisionError("a bug")
+    patch = """import lnrecur.plugin.inside as inside, os, warnings
+async def fail(self, params):
+    print("to stdout, by " + "mistake", flush=True)
+    os.write(1, b"by mistake, past Python\\n")
+    os.system("echo by mistake, by a child")
+    warnings.warn("by mistake, by a library")
+    raise ZeroDivisionError("a bug")
 inside.Inside._payment = inside.Inside._message = fail"""
     await shop.open(*launcher(tmp_path, patch))
     for hook, told, answer in (
@@ -366,7 +374,9 @@ async def test_the_http_api_and_the_command_line_work_beside_it(street: list[Hou
     )
     told = json.loads((await done.communicate())[0])
     assert [(one["description"], one["amount_msat"]) for one in told["offers"]] == [("a gift", None)]
-    assert (home / "seed").stat().st_mode & 0o077 == 0
+    files = [file for file in home.rglob("*") if not file.is_symlink()]
+    assert {"seed", "http-token", "lnrecur.sqlite", "daemon.json"} <= {file.name for file in files}
+    assert not [file for file in (home, *files) if file.stat().st_mode & 0o077], "nobody else may read them"
     address = json.loads((home / "daemon.json").read_text())["http"]
     headers = {"Authorization": f"Bearer {(home / 'http-token').read_text().strip()}"}
     async with httpx.AsyncClient(headers=headers, trust_env=False) as client:

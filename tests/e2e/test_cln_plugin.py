@@ -225,7 +225,7 @@ async def test_a_plugin_killed_in_the_middle_goes_on_and_pays_nothing_twice(stre
     alice, shop = street
     await asyncio.gather(alice.open(), shop.open())
     subscription = await subscribed(alice, shop, every="2s", payments=3, lenient=True, catch_up=True)
-    for paid, killed in enumerate((shop, alice)):
+    for paid, killed in enumerate((shop, alice), start=1):
         await alice.until(subscription, lambda now, paid=paid: now["payments"] >= paid)
         killed.running.process.kill()
         await killed.running.process.wait()

@@ -58,6 +58,11 @@ def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Nod
 
 def test_both_are_killed_in_the_middle_and_every_period_is_paid_once(nodes: tuple[Node, Node, Network]) -> None:
     alice, shop, network = nodes
+    assert shop.ask("recur-offers") == {"offers": []}
+    with pytest.raises(RpcError) as refused:
+        shop.ask("recur-offer", "ten", "a thing")
+    assert refused.value.error["code"] == -32602
+    assert refused.value.error["data"]["field"] == "amount"
     made = {"amount": "10sat", "description": "a thing", "every": "2s", "payments": 4, "lenient": True}
     offer = shop.ask("recur-offer", **made)["offer"]
     asked = alice.ask("recur-subscribe", offer=offer, catch_up=True)
@@ -74,12 +79,3 @@ def test_both_are_killed_in_the_middle_and_every_period_is_paid_once(nodes: tupl
     assert theirs["surplus_msat"] == 0
     settled = network.rows("SELECT payment_hash FROM htlcs WHERE state = 'fulfilled'")
     assert sorted(row["payment_hash"] for row in settled) == sorted(one["payment_hash"] for one in book)
-
-
-def test_pyln_client_reads_the_plugins_answers_and_errors(nodes: tuple[Node, Node, Network]) -> None:
-    shop = nodes[1]
-    assert shop.ask("recur-offers") == {"offers": []}
-    with pytest.raises(RpcError) as refused:
-        shop.ask("recur-offer", "ten", "a thing")
-    assert refused.value.error["code"] == -32602
-    assert refused.value.error["data"]["field"] == "amount"

@@ -31,13 +31,16 @@ async def main() -> None:
     host = PluginHost()
     node = StandIn(told.lightning_dir, told.network_file, chain=told.network, hooks=host, is_process=True)
     onions = Onions(node, on_offers=lambda message: print(f"offers plugin: {json.dumps(message)}", flush=True))
-    await node.start()
-    onions.start()
     options = dict(option.split("=", 1) for option in told.plugin_option)
-    for path in told.plugin:
-        plugin = await host.start(node, path, **options)
-        if plugin.disabled or plugin.killed:
-            print(f"plugin {path}: {plugin.disabled or plugin.killed}", flush=True)
+
+    async def plugins() -> None:
+        for path in told.plugin:
+            plugin = await host.start(node, path, **options)
+            if plugin.disabled or plugin.killed:
+                print(f"plugin {path}: {plugin.disabled or plugin.killed}", flush=True)
+
+    await node.start(plugins)
+    onions.start()
     print(f"Server started with public key {node.id}", flush=True)
     await stop.wait()
     await host.stop_all()

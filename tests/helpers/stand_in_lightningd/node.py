@@ -9,7 +9,7 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -88,13 +88,15 @@ class StandIn:
         """The socket."""
         return self.folder / "lightning-rpc"
 
-    async def start(self) -> None:
-        """Listen, and go on with the HTLCs that there are."""
+    async def start(self, plugins: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Listen, start the plugins, and only then go on with the HTLCs that there are."""
         self.crashed = None
         self._handling.clear()
         self._server = RpcServer(self.rpc_file, self._perform, chunk=self.chunk)
-        self._spawn(self._watch())
         await self._server.start()
+        if plugins is not None:
+            await plugins()
+        self._spawn(self._watch())
 
     async def stop(self) -> None:
         """Let go of everything; the state is on disk. It can be started again."""

@@ -41,7 +41,7 @@ class Process:
             )
         assert self.process.stdout is not None
         told = self.process.stdout.readline()
-        assert "Server started" in told, self.log
+        assert "Server started" in told, f"{told}{self.log}"
         self.id = told.split()[-1]
 
     def kill(self) -> None:

@@ -175,7 +175,7 @@ class Inside:
         try:
             async with asyncio.timeout(STARTING_S_MAX):
                 commands = await asyncio.shield(self._known_commands())
-            answer = await commands.perform(call.method, call.params)
+            self._wire.answer(call, await commands.perform(call.method, call.params))
         except LnrecurError as error:
             self._wire.refuse(call, *error_of(error))
         except (TimeoutError, asyncio.CancelledError) as error:
@@ -185,8 +185,6 @@ class Inside:
         except Exception:  # noqa: BLE001 - a bug in one command is told to who called it, and ends nothing else
             _LOG.exception("%s met a bug", call.method)
             self._wire.refuse(call, PLUGIN_ERROR, "this is a bug of lnrecur: the node's log has the details")
-        else:
-            self._wire.answer(call, answer)
 
     async def _known_commands(self) -> Commands:
         assert self._commands is not None

@@ -22,8 +22,11 @@ class LightningdLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """One notification for each line."""
         level = next((word for least, word in _LEVELS if record.levelno >= least), "debug")
-        for line in self.format(record).splitlines():
-            self._wire.log(level, line)
+        try:
+            for line in self.format(record).splitlines():
+                self._wire.log(level, line)
+        except Exception:  # noqa: BLE001 - a line that cannot be written must not end what it tells of
+            self.handleError(record)
 
 
 def log_to(wire: PluginWire, level: str) -> None:

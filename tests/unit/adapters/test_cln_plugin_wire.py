@@ -117,6 +117,24 @@ def test_a_command_is_refused_with_code_words_and_data(lightningd: Lightningd) -
     assert lightningd.told() == {"jsonrpc": "2.0", "id": "cln:x#1", "error": error}
 
 
+def test_half_a_character_in_an_answer_or_in_the_log_is_told_all_the_same(lightningd: Lightningd) -> None:
+    lightningd.call("recur-offers", {"offer_id": "\ud800"}, id="1")
+    call = next_call(lightningd)
+    assert lightningd.wire.refuse(call, -32602, f"no offer {call.params['offer_id']}")
+    assert lightningd.told()["error"]["message"] == "no offer \ud800"
+    lightningd.wire.log("info", "a file named \udcff")
+    assert lightningd.told()["params"]["message"] == "a file named \udcff"
+
+
+def test_an_answer_that_cannot_be_written_leaves_the_call_to_be_refused(lightningd: Lightningd) -> None:
+    lightningd.call("recur-offers", id="1")
+    call = next_call(lightningd)
+    with pytest.raises(TypeError):
+        lightningd.wire.answer(call, {"offers": object()})
+    assert lightningd.wire.refuse(call, -3, "a bug")
+    assert lightningd.told()["error"]["message"] == "a bug"
+
+
 def test_several_objects_in_one_read_and_one_in_many_are_all_taken(lightningd: Lightningd) -> None:
     lightningd.write({"id": 1, "method": "a"}, {"id": 2, "method": "b", "params": {"x": "}{"}}, end="")
     assert [next_call(lightningd).id, next_call(lightningd).id] == [1, 2]

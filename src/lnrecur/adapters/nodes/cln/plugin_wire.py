@@ -175,15 +175,16 @@ class PluginWire:
         return self._close_with(call, {"result": {"result": answer.value}})
 
     def _close_with(self, call: Call, what: Mapping[str, Any]) -> bool:
+        data = _encoded({"jsonrpc": "2.0", "id": call.id, **what})  # first: what cannot be said leaves the call open
         with self._lock:
             if call not in self._open:
                 return False
             self._open.discard(call)
-        self._send({"jsonrpc": "2.0", "id": call.id, **what})
+        self._outbox.put(data)
         return True
 
     def _send(self, document: Mapping[str, Any]) -> None:
-        self._outbox.put(msgspec.json.encode(document) + _END)
+        self._outbox.put(_encoded(document))
 
     def _opened(self) -> list[Call]:
         with self._lock:
@@ -263,6 +264,14 @@ class PluginWire:
             self.log("error", f"a call of lightningd met a bug: {error!r}")
             return False
         return True
+
+
+def _encoded(document: Mapping[str, Any]) -> bytes:
+    """As lightningd reads it, in ASCII where a text in it is no Unicode: half a character in a name or a parameter."""
+    try:
+        return msgspec.json.encode(document) + _END
+    except UnicodeEncodeError:
+        return json.dumps(document).encode() + _END
 
 
 def _decoded(text: bytes) -> dict[str, Any]:

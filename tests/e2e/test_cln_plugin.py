@@ -22,6 +22,8 @@ from helpers.stand_in_lightningd.framing import RpcError
 from helpers.stand_in_lightningd.onions import Onions
 from helpers.stand_in_lightningd.plugins import Plugin, PluginHost
 from lnrecur.crypto.keys import PrivateKey
+from lnrecur.daemon.config import Home
+from lnrecur.daemon.files import create_home
 from lnrecur.messaging.messenger import ContentsKind, DirectDestination, MessageContents, Messenger
 from lnrecur.plugin.catalogue import COMMANDS, manifest
 from lnrecur.values import NodeId
@@ -406,7 +408,7 @@ async def test_what_cannot_work_disables_the_plugin_and_says_why(
 async def test_a_daemon_that_cannot_run_is_told_in_the_log_and_lightningd_goes_on(street: list[House]) -> None:
     shop = street[1]
     folder = shop.node.folder / "lnrecur"
-    folder.mkdir(mode=0o700)
+    create_home(Home.find(folder))
     (folder / "lnrecur.sqlite").write_bytes(b"no database at all, whatever its name says\n" * 100)
     plugin = await shop.open()
     assert await asyncio.wait_for(plugin.process.wait(), PATIENCE_S) == 1

@@ -55,6 +55,9 @@ def prepare(init: Mapping[str, Any]) -> Prepared:
         raise UsageError(f"lnrecur does not know the network {chain}: it knows {', '.join(CHAINS)}")
     is_new = not home.seed.exists()
     if is_new:
+        if home.database.exists():
+            told_so = f"{home.database} is there, and its seed {home.seed} is not: nothing in it can go on without it"
+            raise UsageError(f"{told_so}; put the seed back, from a backup, or move the database away")
         create_home(home)
     read_seed(home)
     read_token(home)

@@ -307,6 +307,14 @@ async def test_a_payment_nobody_decides_about_is_failed_back_and_withdrawn(held:
     assert await held.hooks.held.arrived(LABEL, b"", PRICE) is PaymentAnswer.REJECT
 
 
+async def test_what_a_crash_left_half_withdrawn_is_returned_before_the_rest_is_done(held: Two) -> None:
+    assert held.hooks is not None
+    await held.payable()
+    note = {"at": NOW, "context": "c2VhbGVk"}
+    await Notes(ClnRpc(held.l2.rpc_file)).write(Kind.WITHDRAWN, HASH, note, instead_of=None)
+    assert await held.hooks.held.arrived(LABEL, b"", PRICE) is PaymentAnswer.REJECT
+
+
 async def test_a_second_payment_of_one_invoice_is_refused_while_the_first_is_held(held: Two) -> None:
     assert held.hooks is not None
     await held.payable()

@@ -48,6 +48,15 @@ def test_options_win_over_the_file_which_says_everything_else(tmp_path: Path) ->
     assert (settings.dialect, settings.message_burst) == ("cln", 2)
 
 
+def test_a_database_whose_seed_is_gone_gets_no_new_one(tmp_path: Path) -> None:
+    folder = tmp_path / "lnrecur"
+    folder.mkdir(mode=0o700)
+    (folder / "lnrecur.sqlite").touch(mode=0o600)
+    with pytest.raises(UsageError, match="put the seed back"):
+        prepare(init(tmp_path))
+    assert [file.name for file in folder.iterdir()] == ["lnrecur.sqlite"]
+
+
 @pytest.mark.parametrize(("port", "listen"), [("off", ""), ("0", ""), ("OFF ", ""), ("12345", "127.0.0.1:12345")])
 def test_the_http_port_is_a_port_or_off(tmp_path: Path, port: str, listen: str) -> None:
     made = prepare(init(tmp_path, lnrecur_http_port=port))

@@ -55,6 +55,10 @@ def record(status: str, index: int = 1, *codes: str) -> tuple[int, Any]:
     return 200, [{"result": {**told, "failure_reason": reason, "value_msat": "25000"}}]
 
 
+NOTHING_LEFT = {"status": "FAILED", "payment_index": "1", "payment_request": "", "htlcs": [], "value_msat": "25000"}
+"""What lnd 0.21.2 makes, when it is started again, of a payment that it had recorded and not begun."""
+
+
 @pytest.fixture
 def lnd(tmp_path: Path) -> Iterator[StandIn]:
     stand_in = StandIn(tmp_path / "lnd")
@@ -227,8 +231,12 @@ async def test_a_long_path_is_taken_if_nobody_knows_where_the_short_one_begins(l
             record("FAILED", 1, "TEMPORARY_CHANNEL_FAILURE"),
             Sent(SentState.FAILED, reason=FailureReason.NO_ROUTE, retryable=True),
         ),
+        (
+            (200, [{"result": {**NOTHING_LEFT, "failure_reason": "FAILURE_REASON_NO_ROUTE"}}]),
+            Sent(SentState.FAILED, reason=FailureReason.NO_ROUTE, retryable=True),
+        ),
     ],
-    ids=["behind the introduction node", "before it"],
+    ids=["behind the introduction node", "before it", "lnd was started again"],
 )
 async def test_why_a_payment_by_route_failed(lnd: StandIn, node: LndNode, answer: Any, expected: Sent) -> None:
     lnd.answers[SENT] = answer

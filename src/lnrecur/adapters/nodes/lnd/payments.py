@@ -208,6 +208,8 @@ class Payments:
 
     async def _why_no_route(self, told: Mapping[str, Any]) -> FailureReason:
         """Whether there would be a route if only it might cost more than the mandate allows."""
+        if not told.get("payment_request"):  # by route, and LND was started again before anything left
+            return FailureReason.NO_ROUTE
         try:
             invoice = await self._rest.get(f"/v1/payreq/{told['payment_request']}")
             limit = _FEE_LIMIT.search(invoice["description"])

@@ -1,4 +1,4 @@
-"""What only some worlds have, broken on purpose: single payments, money nodes that cannot hold, twins, relays."""
+"""What only some worlds have, broken on purpose: single payments, nodes that cannot hold, twins, relays, workers."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,10 +16,11 @@ from lnrecur.recurrence.outbound_model import Due, Outbound
 from lnrecur.recurrence.outbound_model import Step as OutboundStep
 from lnrecur.service.assembly import Parts
 from lnrecur.service.courier import MessageSettings
-from lnrecur.testing.simulator.deeds import TWIN
+from lnrecur.testing.simulator.deeds import TWIN, WORKER
 from lnrecur.testing.simulator.faults import NONE
-from lnrecur.testing.simulator.plan import Plan, make_plan
+from lnrecur.testing.simulator.plan import Plan, make_plan, person_of
 from lnrecur.testing.simulator.promises import PromiseBroken
+from lnrecur.testing.simulator.promises.books_agree import BooksAgree
 from lnrecur.testing.simulator.report import simulate
 from lnrecur.testing.simulator.scale import YEAR, Scale
 from lnrecur.testing.simulator.world import Breakage
@@ -236,3 +237,32 @@ def test_where_relays_are_idle_nothing_is_paid_and_nothing_is_lost_in_silence() 
     assert whole.outcome.counts["payments"] > 5
     assert stuck.outcome.counts["payments"] == 0
     assert stuck.outcome.counts["subscriptions"] > 5
+
+
+# --- workers ---------------------------------------------------------------------------------------------------------
+
+
+def on_disk(seed: int) -> Scale:
+    """A few weeks of somebody who is always wanted, on disk: only there several processes can share a store."""
+    return Scale(seed, YEAR // 4, 2, NONE, on_disk=True)
+
+
+def seed_with_workers() -> int:
+    """The first world on disk in which each person has one."""
+    wanted = {person_of(slot) for slot in range(2)}
+    return next(seed for seed in range(1, 500) if wanted <= make_plan(on_disk(seed)).with_workers)
+
+
+def of_workers(name: str, parts: Parts) -> Parts:
+    """Breaks the stores of workers."""
+    return replace(parts, manager=KeepsNoBooks(parts.manager)) if name.endswith(WORKER) else parts  # type: ignore[arg-type]
+
+
+def test_p6_a_worker_that_does_not_book_what_it_pays_is_noticed() -> None:
+    scale = on_disk(seed_with_workers())
+    whole = simulate(scale)
+    assert whole.kept, whole.breach
+    assert whole.outcome.counts["payments"]
+    broken = simulate(scale, breakage=Breakage(before=of_workers, promises=(BooksAgree,)), runs_max=0)
+    assert broken.breach is not None
+    assert "has not booked" in broken.breach.told or "lack" in broken.breach.told

@@ -16,7 +16,7 @@ from lnrecur.testing.simulator.world import WHOLE
 SEEDS = 200
 LEVELS = (NONE, LIGHT, HEAVY, LIGHT, LIGHT)
 ON_DISK_EVERY = 20
-CUSTOMS = {"single payments", "twins", "relays"}
+CUSTOMS = {"single payments", "twins", "relays", "workers"}
 """What only some worlds have, and these must have had."""
 
 

@@ -29,7 +29,7 @@ from lnrecur.adapters.router import GraphRouter
 from lnrecur.crypto.hashes import sha256
 from lnrecur.errors import Fault, LnrecurError, UsageError
 from lnrecur.messaging.graph import MessageGraph
-from lnrecur.ports import RecurrenceManager
+from lnrecur.ports import RecurrenceManager, Seat
 from lnrecur.service.assembly import Parts, Services
 from lnrecur.service.courier import MessageSettings
 from lnrecur.service.keyring import Keyring
@@ -37,7 +37,7 @@ from lnrecur.service.payee import PayeeService
 from lnrecur.service.payer import PayerService
 from lnrecur.testing.memory_node import MemoryLedger, MemoryMoneyNode
 from lnrecur.testing.memory_store import MemoryRecurrenceManager
-from lnrecur.testing.network import Faults, MemoryNetwork
+from lnrecur.testing.network import Faults, MemoryLink, MemoryNetwork
 from lnrecur.testing.scripted_node import ScriptedNode
 from lnrecur.testing.seeded_entropy import SeededEntropy
 from lnrecur.testing.virtual_clock import VirtualClock
@@ -88,6 +88,9 @@ class RigNode:
     manager: RecurrenceManager
     open_manager: Callable[[], RecurrenceManager] | None = None
     dress: Callable[[Parts], Parts] | None = None
+    seat: Seat = field(default_factory=lambda: Seat("rig"))
+    colleague_of: str | None = None
+    """Whose store and money node it shares, as another process of the same node."""
     services: Services | None = None
     running: asyncio.Task[None] | None = field(default=None, repr=False)
 
@@ -170,6 +173,8 @@ class Rig:
         twin_of: str | None = None,
         shares_money: bool = True,
         can_hold: bool = True,
+        seat: Seat | None = None,
+        colleague_of: str | None = None,
     ) -> RigNode:
         """Add a node and start it.
 
@@ -183,6 +188,9 @@ class Rig:
                 two places.
             shares_money: whether a twin moves money by the same money node, or by one of its own.
             can_hold: whether its money node lets payments wait to be claimed.
+            seat: what this process takes on, where several share a store; without it, everything.
+            colleague_of: the process that speaks with peers, of the same seed and money node; `open_manager` opens the
+                store that both share, and `dress` gives both their beats and doorbells.
 
         Raises:
             UsageError: there is a node of this name.
@@ -197,6 +205,8 @@ class Rig:
             keyring = replace(first.keyring, identity=keyring.identity, money=keyring.money)
             open_manager = open_manager or _copier(first.manager)
             account = first.account if shares_money else None
+        if colleague_of is not None:
+            keyring, account = self.nodes[colleague_of].keyring, self.nodes[colleague_of].account
         if account is None:
             account = MemoryMoneyNode(
                 self.ledger,
@@ -209,20 +219,23 @@ class Rig:
         self.nodes[name] = RigNode(
             name=name,
             keyring=keyring,
-            money=ScriptedNode(account, self.clock),
+            money=ScriptedNode(account, self.clock) if colleague_of is None else self.nodes[colleague_of].money,
             account=account,
             # One stream for all lives of a node: who comes back must not draw again what was drawn before.
             entropy=SeededEntropy(int.from_bytes(seed[:8], "big")),
             manager=MemoryRecurrenceManager() if open_manager is None else open_manager(),
             open_manager=open_manager,
             dress=dress,
+            seat=Seat(name) if seat is None else seat,
+            colleague_of=colleague_of,
         )
         return await self._start(self.nodes[name])
 
     def crash(self, name: str) -> None:
         """Drop a node's services on the spot; what it was doing is cut off where it waits. Harmless when it is down."""
         node = self.nodes[name]
-        self.network.leave(node.node_id)
+        if node.colleague_of is None:
+            self.network.leave(node.node_id)
         if node.running is not None:
             node.running.cancel()
             self._fallen.append(node.running)
@@ -241,12 +254,13 @@ class Rig:
         parts = Parts(
             manager=node.manager,
             node=node.money,
-            link=self.network.link(node.node_id),
+            link=MemoryLink(node.node_id, self.network) if node.colleague_of else self.network.link(node.node_id),
             router=GraphRouter(graph=self.graph),
             clock=self.clock,
             entropy=node.entropy,
             chain=REGTEST,
             messages=self.messages,
+            seat=node.seat,
         )
         node.services = Services(node.keyring, parts if node.dress is None else node.dress(parts), nap_s_max=_NAP_S)
         node.running = asyncio.get_running_loop().create_task(node.services.run(), name=f"services of {node.name}")

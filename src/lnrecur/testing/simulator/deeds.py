@@ -14,6 +14,10 @@ TWIN: Final = "'s twin"
 """Ends the name of a person's second daemon."""
 
 
+WORKER: Final = "'s worker"
+"""Ends the name of the process that works for a node that has two."""
+
+
 class DeedKind(StrEnum):
     """What people and fate do."""
 
@@ -47,7 +51,7 @@ class Deed:
 def deeds_of(scale: Scale, node: str) -> list[Deed]:
     """What happens to a node, and what a merchant does."""
     levels = scale.faults
-    merchant, relay = node.startswith("merchant"), node.startswith("relay")
+    merchant, only_runs = node.startswith("merchant"), node.startswith("relay") or node.endswith(WORKER)
     rates: dict[DeedKind, tuple[float, int, int]] = {
         DeedKind.CRASH: (levels.crashes, 5, 2 * HOUR),
         DeedKind.POWER_CUT: (levels.power_cuts, 1, 40),
@@ -66,7 +70,7 @@ def deeds_of(scale: Scale, node: str) -> list[Deed]:
     }
     found = []
     for kind, (rate, least, most) in rates.items():
-        if relay and kind not in (DeedKind.CRASH, DeedKind.POWER_CUT):
+        if only_runs and kind not in (DeedKind.CRASH, DeedKind.POWER_CUT):
             continue
         chance = random.Random(f"{scale.seed}/{kind}/{node}")  # noqa: S311 - no secrets
         at = 0.0

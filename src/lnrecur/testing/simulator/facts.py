@@ -16,6 +16,7 @@ from lnrecur.recurrence.outbound_model import Terms
 from lnrecur.recurrence.receive_context import ReceiveContext
 from lnrecur.testing.rig import Rig
 from lnrecur.testing.simulator.currency import SimulatedRates
+from lnrecur.testing.simulator.plan import front_of
 from lnrecur.values import Msat, OfferId, PaymentHash, Point, RecurrenceId
 
 
@@ -101,7 +102,7 @@ class Facts:
         self.invoices: dict[PaymentHash, ReceiveContext] = {}
         self.settlements: dict[PaymentHash, Settlement] = {}
         self.up_since: dict[str, int | None] = {}
-        """Since when a node runs and its money node answers; None while one of them does not."""
+        """Since when a process runs and its money node answers; None while one of them does not."""
         self.cannot_hold: set[str] = set()
         """The merchants whose money nodes settle every payment at once, wanted or not."""
 
@@ -109,6 +110,11 @@ class Facts:
     def now(self) -> int:
         """Seconds since 1970."""
         return self.rig.clock.now()
+
+    def running_since(self, node: str) -> int | None:
+        """Since when all processes of a node run, and its money node answers; None while something is down."""
+        moments = [since for process, since in self.up_since.items() if front_of(process) == node]
+        return None if None in moments else max(since for since in moments if since is not None)
 
     def all(self) -> list[Subscription]:
         """Every subscription once, in the order they were made."""

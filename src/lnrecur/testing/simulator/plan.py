@@ -18,7 +18,7 @@ from lnrecur.recurrence.retry import (
     PAYMENT_RETRY,
     REQUEST_RETRY,
 )
-from lnrecur.testing.simulator.deeds import TWIN, Deed, DeedKind, deeds_of
+from lnrecur.testing.simulator.deeds import TWIN, WORKER, Deed, DeedKind, deeds_of
 from lnrecur.testing.simulator.scale import DAY, MINUTE, YEAR, Scale
 from lnrecur.testing.simulator.wares import (
     OFFER_WEIGHTS,
@@ -35,6 +35,8 @@ _HAS_TWIN: Final = 0.08
 _RELAYS: Final = ("relay 1", "relay 2")
 _HAS_RELAYS: Final = 0.2
 """The chance of a world to have relays."""
+_HAS_WORKER: Final = 0.5
+"""The chance of a world on disk to have such nodes, and then of each node to have a process of its own for the work."""
 _CANNOT_HOLD: Final = 0.2
 """The chance of a merchant to have a money node that cannot hold payments."""
 _SUBSCRIPTIONS_PER_MERCHANT: Final = 40
@@ -83,6 +85,8 @@ class Plan:
     """Merchants whose money nodes settle every payment at once."""
     relays: tuple[str, ...]
     """Nodes that every message between a person and a merchant goes through; none: everybody is everybody's peer."""
+    with_workers: frozenset[str]
+    """Nodes of two processes, who share a store on disk."""
     with_twins: frozenset[str]
     """People who come to have a second daemon of the same seed."""
     deeds: tuple[Deed, ...]
@@ -124,11 +128,13 @@ def make_plan(scale: Scale) -> Plan:
         ),
         _RELAYS if random.Random(f"{scale.seed}/relays").random() < _HAS_RELAYS else (),  # noqa: S311 - no secrets
         frozenset(),
+        frozenset(),
         (),
     )
     twins = {name: twin for name in plan.nodes if (twin := _twin(scale, name)) is not None}
-    plan = replace(plan, with_twins=frozenset(twins))
-    nodes = [*plan.nodes, *map(twin_of, twins)]
+    workers = [name for name in plan.nodes if name not in twins and _has_worker(scale, name)]
+    plan = replace(plan, with_twins=frozenset(twins), with_workers=frozenset(workers))
+    nodes = [*plan.nodes, *map(twin_of, twins), *map(worker_of, workers)]
     deeds = [*twins.values(), *(deed for name in nodes for deed in deeds_of(scale, name))]
     return replace(plan, deeds=tuple(sorted(deeds, key=lambda deed: deed.at)))
 
@@ -141,6 +147,22 @@ def person_of(slot: int) -> str:
 def twin_of(person: str) -> str:
     """What the second daemon of a person is called."""
     return f"{person}{TWIN}"
+
+
+def worker_of(node: str) -> str:
+    """What the worker of a node is called."""
+    return f"{node}{WORKER}"
+
+
+def front_of(process: str) -> str:
+    """The node whose process this is."""
+    return process.removesuffix(WORKER)
+
+
+def _has_worker(scale: Scale, name: str) -> bool:
+    world = random.Random(f"{scale.seed}/workers").random()  # noqa: S311 - no secrets
+    chance = random.Random(f"{scale.seed}/worker/{name}").random()  # noqa: S311 - no secrets
+    return scale.on_disk and not name.startswith("relay") and max(world, chance) < _HAS_WORKER
 
 
 def relays_of(plan: Plan, node: str) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from lnrecur.recurrence.receive_context import open_context
 from lnrecur.service.assembly import Parts
 from lnrecur.testing.rig import Rig
 from lnrecur.testing.simulator.facts import Facts, Settlement
+from lnrecur.testing.simulator.plan import front_of
 from lnrecur.testing.simulator.promises import PROMISES, Commit, Promise, PromiseBroken
 from lnrecur.testing.simulator.trace import Line, Trace
 from lnrecur.values import Msat, NodeId, PaymentHash, Preimage
@@ -152,7 +153,8 @@ class Witness:
     def _message(self, sender: NodeId, receiver: NodeId, message: OnionMessage) -> None:
         if not self._messengers:
             self._messengers = {
-                node.node_id: (name, Messenger(node.keyring.identity)) for name, node in self._rig.nodes.items()
+                node.node_id: (front_of(name), Messenger(node.keyring.identity))
+                for name, node in self._rig.nodes.items()
             }
         if sender not in self._messengers or receiver not in self._messengers:
             return

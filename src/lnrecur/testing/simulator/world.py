@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from lnrecur.errors import UsageError
 from lnrecur.messaging.relay import RelayLimits
+from lnrecur.ports import Seat
 from lnrecur.service.assembly import Parts
 from lnrecur.service.courier import MessageSettings
 from lnrecur.testing.network import Faults
@@ -31,13 +32,14 @@ from lnrecur.testing.simulator.facts import Facts, Subscription
 from lnrecur.testing.simulator.fate import Fate
 from lnrecur.testing.simulator.market import Market
 from lnrecur.testing.simulator.people import People
-from lnrecur.testing.simulator.plan import Plan, relays_of
+from lnrecur.testing.simulator.plan import Plan, front_of, relays_of, worker_of
 from lnrecur.testing.simulator.power import PowerCut
 from lnrecur.testing.simulator.promises import PROMISES, Promise, PromiseBroken
 from lnrecur.testing.simulator.scale import DAY
 from lnrecur.testing.simulator.trace import Line, Trace, Wanted
 from lnrecur.testing.simulator.twins import Twins
 from lnrecur.testing.simulator.witness import Witness
+from lnrecur.testing.simulator.workers import Doorbells, seat_of
 from lnrecur.values import Msat
 
 Dress = Callable[[str, Parts], Parts]
@@ -149,6 +151,7 @@ class World:
         people = (self.plan, rig, self._facts, self._witness, self._market, self.at, self.counts)
         self._people, self._buyers = People(*people), Buyers(*people)
         self._twins = Twins(rig, self._facts, self._witness, self.at, self.counts, self._join_twin)
+        self._doorbells = Doorbells()
         self._facts.cannot_hold |= self.plan.cannot_hold
 
     async def _live(self, cleanup: ExitStack) -> None:
@@ -157,7 +160,10 @@ class World:
             self._rig.network.lay_out()
             self.counts["relays"] = len(self.plan.relays)
         for name in self.plan.nodes:
-            await self._join(name, can_hold=name not in self.plan.cannot_hold)
+            await self._join(name, can_hold=name not in self.plan.cannot_hold, seat=self._seat(name))
+            if name in self.plan.with_workers:
+                await self._join(worker_of(name), colleague_of=name, seat=self._seat(worker_of(name)))
+                self.counts["workers"] += 1
         self._market.open()
         for deed in self.plan.deeds:
             self.at(START + deed.at, self._doer(deed))
@@ -174,13 +180,18 @@ class World:
     async def _join(self, name: str, **more: Any) -> None:
         """A node begins to take part."""
         scale = self.plan.scale
-        store = None if self._books is None else self._books.of(name)
+        store = None if self._books is None else self._books.of(front_of(name))
         dress = self._dresser(name)
         node = await self._rig.join(name, open_manager=store, dress=dress, opening_balance_msat=_OPENING_MSAT, **more)
+        self._facts.up_since[name] = self._rig.clock.now()
+        if name != front_of(name):
+            return  # it has no peers, and its money node was there before
         for relay in relays_of(self.plan, name):
             self._connect(node, self._rig.nodes.get(relay))
-        self._facts.up_since[name] = self._rig.clock.now()
         self._fate.character(name, scale.seed, scale.faults.repeated_receipts)
+
+    def _seat(self, process: str) -> Seat | None:
+        return seat_of(process) if front_of(process) in self.plan.with_workers else None
 
     def _connect(self, node: RigNode, relay: RigNode | None) -> None:
         """A node and a relay are peers; that relays reach merchants and each other, everybody knows."""
@@ -212,8 +223,9 @@ class World:
             if name in self.plan.relays:
                 parts = replace(parts, messages=MessageSettings(relay=RelayLimits()))
             behind = parts if breakage.behind is None else breakage.behind(name, parts)
-            watched = self._witness.dress(name, behind)
-            return power.dress(watched if breakage.before is None else breakage.before(name, watched))
+            watched = self._witness.dress(front_of(name), behind)
+            used = watched if breakage.before is None else breakage.before(name, watched)
+            return power.dress(self._doorbells.dress(name, used) if front_of(name) in self.plan.with_workers else used)
 
         return dressed
 

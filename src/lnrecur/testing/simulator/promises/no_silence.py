@@ -110,7 +110,7 @@ class NoSilence(Promise):
 
     def _check(self, period: _Period) -> None:
         facts, node, known, counter = self.facts, period.node, period.known, period.counter
-        up_since = facts.up_since.get(node)
+        up_since = facts.running_since(node)
         if up_since is None or facts.now < up_since + GRACE_S:
             self._look_again(period, (facts.now if up_since is None else up_since) + GRACE_S)
             return

@@ -6,7 +6,9 @@ from typing import Final
 
 from lnrecur.ports import PayOrder
 from lnrecur.recurrence.effects import SendCancel, SendInvoiceRequest
-from lnrecur.testing.simulator.promises.promise import Promise
+from lnrecur.recurrence.outbound_model import Outbound
+from lnrecur.testing.simulator.facts import Facts
+from lnrecur.testing.simulator.promises.promise import Commit, Promise
 from lnrecur.values import PaymentHash, UnixSeconds
 
 _END: Final = UnixSeconds(2**62)
@@ -20,10 +22,25 @@ class StateFirst(Promise):
     id = "P4"
     text = "the state is stored before the message is sent"
 
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._stored: set[tuple[str, bytes]] = set()
+        """Requests that stood in a state once: one process may send again what another one has just seen answered."""
+
+    def committed(self, commit: Commit) -> None:
+        """A state may wait for the answer to a request."""
+        state = commit.after
+        if isinstance(state, Outbound) and state.request is not None:
+            self._stored.add((commit.node, state.request.data))
+
+    def copied(self, node: str, twin: str) -> None:
+        """What the first has stored, the second has too."""
+        self._stored |= {(twin, request) for holder, request in self._stored if holder == node}
+
     def requested(self, node: str, request: bytes) -> None:
-        """A request waits for its answer in some state, or stands in the outbox."""
+        """A request waits for its answer in some state, or did, or stands in the outbox."""
         store = self.facts.stores[node]
-        if any(state.request is not None and state.request.data == request for state in store.outbounds()):
+        if (node, request) in self._stored:
             return
         deeds = (entry.effect for entry in store.due_outbox(_END, _ALL))
         if not any(isinstance(deed, SendInvoiceRequest | SendCancel) and deed.request == request for deed in deeds):

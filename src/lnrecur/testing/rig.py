@@ -208,14 +208,7 @@ class Rig:
         if colleague_of is not None:
             keyring, account = self.nodes[colleague_of].keyring, self.nodes[colleague_of].account
         if account is None:
-            account = MemoryMoneyNode(
-                self.ledger,
-                keyring.money,
-                self.clock,
-                opening_balance_msat=opening_balance_msat,
-                chain=REGTEST,
-                can_hold=can_hold,
-            )
+            account = self._account(keyring, opening_balance_msat, can_hold)
         self.nodes[name] = RigNode(
             name=name,
             keyring=keyring,
@@ -230,6 +223,16 @@ class Rig:
             colleague_of=colleague_of,
         )
         return await self._start(self.nodes[name])
+
+    def _account(self, keyring: Keyring, balance_msat: Msat, can_hold: bool) -> MemoryMoneyNode:
+        return MemoryMoneyNode(
+            self.ledger,
+            keyring.money,
+            self.clock,
+            opening_balance_msat=balance_msat,
+            chain=REGTEST,
+            can_hold=can_hold,
+        )
 
     def crash(self, name: str) -> None:
         """Drop a node's services on the spot; what it was doing is cut off where it waits. Harmless when it is down."""

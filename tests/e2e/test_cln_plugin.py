@@ -305,6 +305,29 @@ node.ClnNode.claim = wait"""
     assert (await alice.ask("recur-subscriptions", subscription))["payments"] == 0
 
 
+async def test_what_is_held_when_the_plugin_is_stopped_goes_back_and_is_paid_once_after_its_return(
+    street: list[House], tmp_path: Path
+) -> None:
+    alice, shop = street
+    patch = """import asyncio, lnrecur.adapters.nodes.cln.node as node
+async def wait(self, preimage): await asyncio.Event().wait()
+node.ClnNode.claim = wait"""
+    await asyncio.gather(alice.open(), shop.open(*launcher(tmp_path, patch)))
+    subscription = await subscribed(alice, shop)
+    async with asyncio.timeout(PATIENCE_S):
+        while not any(call.startswith("cln:invoice_payment") for call in shop.running.asked):
+            await asyncio.sleep(0.02)
+    assert await shop.host.stop(shop.running) == 0
+    assert shop.answers("invoice_payment") == ["reject"]
+    await shop.open()
+    told = await alice.until(subscription, lambda now: now["payments"] == 1)
+    async with asyncio.timeout(PATIENCE_S):
+        while not (found := (await shop.ask("recur-subscriptions", role="payee"))["subscriptions"]):
+            await asyncio.sleep(0.05)
+    [booked] = (await shop.ask("recur-subscriptions", found[0]["id"]))["book"]
+    assert (booked["preimage"], found[0]["surplus_msat"]) == (told["book"][0]["preimage"], 0)
+
+
 async def test_a_hook_in_which_we_fail_is_answered_and_told_in_the_log(street: list[House], tmp_path: Path) -> None:
     shop = street[1]
     patch = """import lnrecur.plugin.inside as inside, os, warnings

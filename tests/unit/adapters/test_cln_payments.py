@@ -131,6 +131,15 @@ async def test_two_workers_that_begin_one_payment_ask_once(pair: Two) -> None:
 # --- what somebody else did
 
 
+async def test_two_workers_that_try_a_failed_payment_anew_do_not_both_begin_it(pair: Two) -> None:
+    notes = Notes(ClnRpc(pair.l1.rpc_file))
+    failed = {"at": NOW, "code": 205}
+    await notes.write(Kind.PAYMENTS, HASH, failed, instead_of=None)
+    seen = await notes.read(Kind.PAYMENTS, HASH)
+    assert await notes.write(Kind.PAYMENTS, HASH, {"at": NOW, "until": NOW + 9}, instead_of=seen)
+    assert not await notes.write(Kind.PAYMENTS, HASH, {"at": NOW, "until": NOW + 9}, instead_of=seen)
+
+
 async def test_what_was_paid_stays_paid_when_lightningd_forgets_it(pair: Two) -> None:
     order = await pair.payable()
     await pair.payer.pay(order)

@@ -315,6 +315,42 @@ async def test_what_a_crash_left_half_withdrawn_is_returned_before_the_rest_is_d
     assert await held.hooks.held.arrived(LABEL, b"", PRICE) is PaymentAnswer.REJECT
 
 
+async def test_a_payment_that_went_back_without_us_is_withdrawn_when_it_is_claimed(held: Two) -> None:
+    """The plugin was stopped while it held it; who reserved the period for this payment hears that it has ended."""
+    order = await held.payable()
+    async with aclosing(held.payee.receipts(None)) as told, asyncio.timeout(10):
+        news = asyncio.ensure_future(anext(told))
+        with pytest.raises(Rejected, match="nothing to claim, this payment is open"):
+            await held.payee.claim(PREIMAGE)
+        assert (await news).state is ReceivedState.CANCELED
+    await held.payer.pay(order)
+    assert await held.payer.follow(HASH) == REFUSED
+
+
+async def test_a_claim_waits_for_a_payment_whose_hook_was_just_called_again(held: Two) -> None:
+    await held.payable()
+    gate = asyncio.Event()
+
+    class Slow(HeldPayments):
+        def bind(self, admit: Any, on_change: Any, on_given_up: Any) -> None:
+            async def slowly(payment_hash: PaymentHash) -> Any:
+                await gate.wait()
+                return await admit(payment_hash)
+
+            super().bind(slowly, on_change, on_given_up)
+
+    waits = Slow()
+    async with held.again(held.l2, waits) as daemon:
+        arriving = asyncio.ensure_future(waits.arrived(LABEL, b"", PRICE))  # no HTLC stands behind it
+        await asyncio.sleep(0)
+        claiming = asyncio.ensure_future(daemon.claim(PREIMAGE))
+        await asyncio.sleep(0.05)
+        gate.set()
+        assert await arriving is PaymentAnswer.CONTINUE
+        claiming.cancel()
+        await asyncio.gather(claiming, return_exceptions=True)
+
+
 async def test_a_second_payment_of_one_invoice_is_refused_while_the_first_is_held(held: Two) -> None:
     assert held.hooks is not None
     await held.payable()

@@ -8,6 +8,7 @@ plugin that dies while it holds a payment has said "continue" to lightningd, so 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -31,6 +32,7 @@ class HeldPayments:
 
     def __init__(self) -> None:
         self._held: dict[PaymentHash, Held] = {}
+        self._arriving: Counter[PaymentHash] = Counter()
         self._admit: Callable[[PaymentHash], Awaitable[Invoice | None]] | None = None
         self._on_change: Callable[[], None] = lambda: None
         self._on_given_up: Callable[[PaymentHash], None] = lambda payment_hash: None
@@ -71,12 +73,15 @@ class HeldPayments:
         payment_hash = hash_of(label)
         if payment_hash is None:
             return PaymentAnswer.CONTINUE
-        await self._bound.wait()
-        assert self._admit is not None
+        self._arriving[payment_hash] += 1
         try:
+            await self._bound.wait()
+            assert self._admit is not None
             invoice = await self._admit(payment_hash)
         except MoneyNodeError:
             return PaymentAnswer.REJECT  # lightningd asks us and does not answer: the payer may try again
+        finally:
+            self._arriving -= Counter([payment_hash])
         if invoice is None or payment_hash in self._held:
             return PaymentAnswer.REJECT
         held = Held(invoice, Msat(amount_msat), asyncio.get_running_loop().create_future())
@@ -94,6 +99,10 @@ class HeldPayments:
     def find(self, payment_hash: PaymentHash) -> Held | None:
         """The payment with this hash, if it waits."""
         return self._held.get(payment_hash)
+
+    def is_arriving(self, payment_hash: PaymentHash) -> bool:
+        """Whether the hook was called for it, and it is not yet known if it may wait."""
+        return self._arriving[payment_hash] > 0
 
     def waiting(self) -> list[Held]:
         """All that wait."""

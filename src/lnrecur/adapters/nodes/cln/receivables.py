@@ -135,14 +135,24 @@ class Receivables:
     # --- claim and cancel
 
     async def claim(self, preimage: Preimage) -> None:
-        """See `MoneyNode.claim`."""
-        payment_hash = PaymentHash(sha256(preimage))
+        """See `MoneyNode.claim`. What is claimed was claimable; if it went back meanwhile, it is withdrawn.
+
+        A hook that was answered without us (its deadline, the end of a plugin) has failed a payment back, of which
+        lightningd keeps no record: the invoice is as open as before. Who waits for this claim has to hear of its end.
+        """
+        payment_hash, held = PaymentHash(sha256(preimage)), self._held
+        while held is not None and held.is_arriving(payment_hash):
+            await asyncio.sleep(_LOOK_S[0])
         state = (await self.received(payment_hash)).state
         if state is ReceivedState.CLAIMED:
             return
-        if self._held is None or not self._held.decide(payment_hash, PaymentAnswer.CONTINUE):
-            raise Rejected(f"there is nothing to claim, this payment is {state}")
-        await self._await_claimed(payment_hash)
+        if held is not None and held.decide(payment_hash, PaymentAnswer.CONTINUE):
+            await self._await_claimed(payment_hash)
+            return
+        went_back = held is not None and state in (ReceivedState.OPEN, ReceivedState.CLAIMABLE)
+        if went_back and not await self.cancel(payment_hash):
+            return  # lightningd has taken it just now
+        raise Rejected(f"there is nothing to claim, this payment is {state}")
 
     async def _await_claimed(self, payment_hash: PaymentHash) -> None:
         """The hook's answer is a wish; what lightningd made of it stands in its database."""

@@ -412,6 +412,21 @@ async def test_a_claim_that_lightningd_did_not_follow_is_told(held: Two) -> None
         await claiming
 
 
+async def test_a_payment_whose_invoice_somebody_deletes_while_it_is_held_is_told_as_canceled(held: Two) -> None:
+    assert held.hooks is not None
+    await held.payable()
+    arriving = asyncio.ensure_future(held.hooks.held.arrived(LABEL, b"", PRICE))
+    await is_now(held, ReceivedState.CLAIMABLE)
+    await ClnRpc(held.l2.rpc_file).call("delinvoice", {"label": LABEL, "status": "unpaid"})
+    with pytest.raises(Rejected, match="did not claim this payment: its invoice expired or was deleted"):
+        await held.payee.claim(PREIMAGE)
+    assert await arriving is PaymentAnswer.CONTINUE
+    assert await held.payee.received(HASH) == CANCELED
+    async with held.again(held.l2) as another:
+        [told] = await receipts(another, 1)
+        assert (told.state, told.context) == (ReceivedState.CANCELED, b"sealed")
+
+
 # --- what stands in an invoice
 
 

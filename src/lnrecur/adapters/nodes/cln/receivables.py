@@ -146,8 +146,14 @@ class Receivables:
         state = (await self.received(payment_hash)).state
         if state is ReceivedState.CLAIMED:
             return
-        if held is not None and held.decide(payment_hash, PaymentAnswer.CONTINUE):
-            await self._await_claimed(payment_hash)
+        waits = None if held is None else held.find(payment_hash)
+        if held is not None and waits is not None and held.decide(payment_hash, PaymentAnswer.CONTINUE):
+            try:
+                await self._await_claimed(payment_hash)
+            except Rejected:
+                await self._note_withdrawn(waits.invoice)  # where it was deleted lightningd will not tell of it
+                self.on_withdrawn(waits.invoice)
+                raise
             return
         went_back = held is not None and state in (ReceivedState.OPEN, ReceivedState.CLAIMABLE)
         if went_back and not await self.cancel(payment_hash):
@@ -174,8 +180,7 @@ class Receivables:
             return False
         if invoice is None:
             return True
-        note = {"at": self._clock.now(), "context": base64.b64encode(invoice.context).decode()}
-        await self._notes.write(Kind.WITHDRAWN, payment_hash, note, instead_of=None)
+        await self._note_withdrawn(invoice)
         if self._held is not None:
             self._held.decide(payment_hash, PaymentAnswer.REJECT)
         if not await self._delete(invoice):
@@ -183,6 +188,10 @@ class Receivables:
             return False
         self.on_withdrawn(invoice)
         return True
+
+    async def _note_withdrawn(self, invoice: Invoice) -> None:
+        note = {"at": self._clock.now(), "context": base64.b64encode(invoice.context).decode()}
+        await self._notes.write(Kind.WITHDRAWN, invoice.payment_hash, note, instead_of=None)
 
     async def finish_withdrawing(self, note: Note) -> bool:
         """Delete what a crash has left between a note and its deletion. False: it was paid in between, and is claimed.

@@ -1,5 +1,6 @@
 """Settings for all tests, and what a whole run shares."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,10 @@ from helpers.postgresql import PostgresServer, postgres_server
 # A deadline per example would make a busy machine fail tests of pure functions; the blob replays a failure anywhere.
 settings.register_profile("lnrecur", deadline=None, print_blob=True)
 settings.load_profile("lnrecur")
+
+# A shell without job control lets what it starts in the background ignore ctrl-C, and so would all that tests start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

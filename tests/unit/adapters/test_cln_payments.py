@@ -128,6 +128,34 @@ async def test_two_workers_that_begin_one_payment_ask_once(pair: Two) -> None:
     assert pair.xpays() == 1
 
 
+@pytest.mark.parametrize("code", [-32602, 205], ids=["it was no invoice", "there was no way"])
+async def test_a_failure_that_is_heard_late_says_nothing_of_a_later_attempt(pair: Two, code: int) -> None:
+    order, call = await pair.payable(), ClnRpc.call
+
+    async def late(self: ClnRpc, method: str, *args: Any, **options: Any) -> dict[str, Any]:
+        if method != "xpay":
+            return await call(self, method, *args, **options)
+        await heard.wait()
+        raise ClnRefused("xpay", code, "refused")
+
+    heard, begun = asyncio.Event(), asyncio.Event()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ClnRpc, "call", late)
+        await pair.payer.pay(order)
+    pair.clock.advance(RETRY_S + LATE_S + 1)
+    pair.l1.delays["xpay"] = begun  # the later attempt looks for its way
+    async with pair.again(pair.l1) as another:
+        await another.pay(order)
+        heard.set()
+        with contextlib.suppress(Rejected):
+            await asyncio.gather(*pair.payer._payments._running.values())
+        for node in (pair.payer, another):
+            assert await node.sent(HASH) == Sent(SentState.PENDING)
+        begun.set()
+        assert await another.follow(HASH) == SUCCEEDED
+    assert pair.xpays() == 1
+
+
 # --- what somebody else did
 
 

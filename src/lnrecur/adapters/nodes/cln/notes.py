@@ -26,7 +26,7 @@ ROOT: Final = "lnrecur"
 KEPT_S: Final = 90 * 24 * 3600
 _PRUNE_EVERY_S: Final = 24 * 3600
 _HEX_SIZE: Final = 64
-_EXISTS, _ABSENT, _OTHER_GENERATION, _GONE = 1202, 1203, 1204, 1200
+_EXISTS, _ABSENT, _OTHER_GENERATION, _GONE, _CHANGED = 1202, 1203, 1204, 1200, 1201
 
 
 class Kind(StrEnum):
@@ -96,16 +96,19 @@ class Notes:
             raise ClnUnavailable(Trouble.NO_CLN, f"Core Lightning does not keep a note: {error}") from error
         return True
 
-    async def drop(self, kind: Kind, payment_hash: PaymentHash) -> None:
-        """Throw a note away; harmless if there is none.
+    async def drop(self, kind: Kind, payment_hash: PaymentHash, *, only: Note | None = None) -> None:
+        """Throw a note away; harmless if there is none, or if it is no more as it was in `only`.
 
         Raises:
             ClnUnavailable: no answer.
         """
+        params: dict[str, Any] = {"key": [ROOT, kind, payment_hash.hex()]}
+        if only is not None:
+            params["generation"] = only.generation
         try:
-            await self._rpc.call("deldatastore", {"key": [ROOT, kind, payment_hash.hex()]})
+            await self._rpc.call("deldatastore", params)
         except ClnRefused as error:
-            if error.code != _GONE:
+            if error.code not in (_GONE, _CHANGED):
                 raise ClnUnavailable(Trouble.NO_CLN, f"Core Lightning does not drop a note: {error}") from error
 
     async def prune(self, now: UnixSeconds) -> None:

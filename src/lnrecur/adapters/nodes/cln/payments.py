@@ -79,7 +79,9 @@ class Payments:
         begun = {"at": now, "until": now + RETRY_S + LATE_S, "amount_msat": int(order.amount_msat)}
         if not await self._notes.write(Kind.PAYMENTS, payment_hash, begun, instead_of=note):
             return  # another worker has begun it
-        task = asyncio.get_running_loop().create_task(self._carry(order, text), name=f"xpay {payment_hash.hex()[:16]}")
+        task = asyncio.get_running_loop().create_task(
+            self._carry(order, text, begun), name=f"xpay {payment_hash.hex()[:16]}"
+        )
         self._running[payment_hash] = task
         task.add_done_callback(lambda done: self._ran(payment_hash, done))
         await asyncio.wait({task}, timeout=REFUSAL_S)
@@ -167,8 +169,10 @@ class Payments:
 
     # --- paying
 
-    async def _carry(self, order: PayOrder, text: str) -> None:
+    async def _carry(self, order: PayOrder, text: str, begun: Json) -> None:
         """Have it paid, and note how that ended. What was heard wrong or not at all, `sent` finds out.
+
+        That it failed counts for the attempt of the note `begun` only: heard late, it says nothing of a later one.
 
         Raises:
             Rejected: xpay does not begin with this invoice.
@@ -178,34 +182,44 @@ class Payments:
         try:
             told = await self._rpc.call("xpay", params, timeout_s=_ANSWER_S_MAX)
         except ClnRefused as error:
-            await self._fail(order, error)
+            await self._fail(order, begun, error)
             return
         except ClnUnavailable as error:
             if error.trouble is Trouble.TOO_OLD:  # there is no xpay, so nothing was begun
-                await self._notes.drop(Kind.PAYMENTS, order.payment_hash)
+                await self._forget(order.payment_hash, begun)
             raise
         preimage, fee = told.get("payment_preimage"), told.get("amount_sent_msat", 0) - order.amount_msat
-        await self._end(order.payment_hash, {"preimage": preimage, "fee_msat": max(0, fee)})
+        note = await self._notes.read(Kind.PAYMENTS, order.payment_hash)
+        await self._end(note, {"preimage": preimage, "fee_msat": max(0, fee)})
 
-    async def _fail(self, order: PayOrder, error: ClnRefused) -> None:
+    async def _fail(self, order: PayOrder, begun: Json, error: ClnRefused) -> None:
         _LOG.info("payment %s: %s", order.payment_hash.hex(), error)
         code = error.code
         if code in failures.ALREADY_PAID:
             return  # listsendpays says so, too
         if code == failures.INVALID:
-            await self._notes.drop(Kind.PAYMENTS, order.payment_hash)
+            await self._forget(order.payment_hash, begun)
             reason = FailureReason.NO_ROUTE if failures.UNKNOWN_START in error.message else None
             told = f"Core Lightning does not pay this: {error}"
             raise Rejected(told, reason=reason, retryable=reason is not None) from error
         if code in (failures.NO_ROUTE, failures.OTHER_FAILURE) and await self._channels.lacks(order.amount_msat):
             code = failures.INSUFFICIENT
-        await self._end(order.payment_hash, {"code": code, "message": error.message[:500]})
+        note = await self._note_of(order.payment_hash, begun)
+        await self._end(note, {"code": code, "message": error.message[:500]})
 
-    async def _end(self, payment_hash: PaymentHash, outcome: Mapping[str, Any]) -> None:
+    async def _note_of(self, payment_hash: PaymentHash, begun: Json) -> Note | None:
+        """The note of this attempt, unless there is a later one."""
         note = await self._notes.read(Kind.PAYMENTS, payment_hash)
-        if note is None:
-            return
-        await self._notes.write(Kind.PAYMENTS, payment_hash, {**note.value, **outcome}, instead_of=note)
+        return note if note is not None and note.value.get("at") == begun["at"] else None
+
+    async def _forget(self, payment_hash: PaymentHash, begun: Json) -> None:
+        """Nothing was begun: it is as if nobody had asked."""
+        if (note := await self._note_of(payment_hash, begun)) is not None:
+            await self._notes.drop(Kind.PAYMENTS, payment_hash, only=note)
+
+    async def _end(self, note: Note | None, outcome: Json) -> None:
+        if note is not None:
+            await self._notes.write(Kind.PAYMENTS, note.payment_hash, {**note.value, **outcome}, instead_of=note)
 
 
 def _check(order: PayOrder) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from helpers.stand_in_lightningd import Network, StandIn, Terms
-from lnrecur.adapters.nodes.cln import ClnNode, ClnRpc
+from lnrecur.adapters.nodes.cln import ClnNode, ClnRpc, ClnUnavailable, Trouble
 from lnrecur.adapters.nodes.cln.channels import Channels, msat, parse_scid
 from lnrecur.ports import Finding, Health, InboundEdge
 from lnrecur.testing.virtual_clock import VirtualClock
-from lnrecur.values import REGTEST, Msat, NodeId
+from lnrecur.values import REGTEST, Msat, NodeId, UnixSeconds
 
 BLINDS = "0200000000"
 """Bit 33 is not 24."""
@@ -144,6 +144,22 @@ async def test_an_old_node_and_one_of_another_chain_are_broken(node: StandIn) ->
     found = await diagnose(node)
     assert found["Core Lightning version"].told == "v24.08 lacks xpay"
     assert found["chain"].told == "Core Lightning is on signet, and chain of the settings is regtest"
+
+
+@pytest.mark.parametrize(("key", "nonsense"), [("id", "03zz"), ("id", None), ("blockheight", "high"), ("version", 26)])
+async def test_what_does_not_speak_of_itself_as_lightningd_does_is_unavailable(
+    node: StandIn, monkeypatch: pytest.MonkeyPatch, key: str, nonsense: object
+) -> None:
+    call = ClnRpc.call
+
+    async def odd(self: ClnRpc, method: str, *args: Any, **options: Any) -> dict[str, Any]:
+        return await call(self, method, *args, **options) | {key: nonsense}
+
+    monkeypatch.setattr(ClnRpc, "call", odd)
+    async with ClnNode(ClnRpc(node.rpc_file), VirtualClock(UnixSeconds(NOW)), chain=REGTEST) as adapter:
+        with pytest.raises(ClnUnavailable, match="no Core Lightning") as told:
+            await adapter.info()
+    assert told.value.trouble is Trouble.NO_CLN
 
 
 async def test_a_node_that_is_not_there_is_one_finding(node: StandIn) -> None:

@@ -45,6 +45,7 @@ from lnrecur.ports import (
 from lnrecur.values import ChainHash, NodeId, PaymentHash, Preimage, chain_name
 
 _LOG = logging.getLogger("lnrecur.cln")
+_NODE_ID: Final = re.compile("0[23][0-9a-f]{64}")
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)")
 _CLTV_FINAL: Final = "cltv-final"
 
@@ -127,9 +128,11 @@ class ClnNode:
             told = await self._rpc.call("getinfo")
         except ClnRefused as error:
             raise ClnUnavailable(Trouble.NO_CLN, f"Core Lightning does not say who it is: {error}") from error
-        if not all(isinstance(told.get(key), str) for key in ("id", "version", "network")) or "blockheight" not in told:
+        texts = all(isinstance(told.get(key), str) for key in ("id", "version", "network"))
+        if not texts or not isinstance(told.get("blockheight"), int) or _NODE_ID.fullmatch(told["id"]) is None:
             raise ClnUnavailable(
-                Trouble.NO_CLN, f"this is no Core Lightning at {self._rpc.socket}: its info lacks parts"
+                Trouble.NO_CLN,
+                f"this is no Core Lightning at {self._rpc.socket}: its info is not what Core Lightning says",
             )
         return told
 

@@ -20,6 +20,7 @@ from lnrecur.ports import Clock, Entropy, MoneyNode, MoneyNodeError, RecurrenceM
 from lnrecur.recurrence.effects import Emit
 from lnrecur.recurrence.event_objects import NODE_SUBJECT, EventObject, ObjectType
 from lnrecur.recurrence.retry import RECONNECT, Backoff
+from lnrecur.service.event_log import events_of
 from lnrecur.values import NodeId, UnixSeconds
 
 _LOG = logging.getLogger("lnrecur.money")
@@ -124,15 +125,13 @@ class NodeWatch:
 
     def _told_last(self) -> Outage | None:
         """The outage that the log tells of and no end of it."""
-        outage, after = None, 0
-        while page := self._manager.events(after, subject=NODE_SUBJECT):
-            for event in page:
-                if event.name == AVAILABLE:
-                    outage = None
-                else:
-                    since = event.at if outage is None else outage.since
-                    outage = Outage(since, str(event.data["trouble"]), str(event.data["why"]))
-            after = page[-1].id
+        outage = None
+        for event in events_of(self._manager, NODE_SUBJECT):
+            if event.name == AVAILABLE:
+                outage = None
+            else:
+                since = event.at if outage is None else outage.since
+                outage = Outage(since, str(event.data["trouble"]), str(event.data["why"]))
         return outage
 
     async def _pause(self, seconds: int) -> None:

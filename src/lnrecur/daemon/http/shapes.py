@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any
 
 from lnrecur.bolt12.offer import Offer
 from lnrecur.ports import BookedPayment, OfferRecord, RecurrenceManager, Role, StoredEvent
@@ -12,9 +12,9 @@ from lnrecur.recurrence.event_objects import ObjectType
 from lnrecur.recurrence.inbound_model import Inbound
 from lnrecur.recurrence.rates import Conversion
 from lnrecur.recurrence.words import recurrence_in_words, rfc3339
+from lnrecur.service import event_log
 
 Shape = dict[str, Any]
-_EVENTS_AT_ONCE: Final = 1000
 
 
 def at(moment: int | None) -> str | None:
@@ -132,9 +132,4 @@ def _facts_shape(facts: Facts) -> Shape:
 
 def events_of(manager: RecurrenceManager, subject: bytes) -> list[Shape]:
     """All events of one subscription, payment or offer, in order."""
-    found: list[Shape] = []
-    after = 0
-    while batch := manager.events(after, _EVENTS_AT_ONCE, subject):
-        found += [event_shape(event) for event in batch]
-        after = batch[-1].id
-    return found
+    return [event_shape(event) for event in event_log.events_of(manager, subject)]
